@@ -1,0 +1,6 @@
+//! Vitrine: the OpenStack Image service on PostgreSQL and S3-compatible storage.
+//!
+//! Layers, dependencies pointing down only: `http` and `jobs` → `flows` → `catalog`, `blobs`, `fetch` → `domain`.
+
+pub mod config;
+pub mod error;

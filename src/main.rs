@@ -1,0 +1,3 @@
+//! The binary; its subcommands come with the service.
+
+fn main() {}
