@@ -3,4 +3,5 @@
 //! Layers, dependencies pointing down only: `http` and `jobs` → `flows` → `catalog`, `blobs`, `fetch` → `domain`.
 
 pub mod config;
+pub mod domain;
 pub mod error;

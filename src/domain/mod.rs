@@ -1,0 +1,12 @@
+//! Pure rules of the Image service: no I/O, no clock, nothing of the other layers.
+
+pub mod attributes;
+pub mod caller;
+pub mod digest;
+pub mod image;
+pub mod member;
+pub mod policy;
+pub mod protection;
+pub mod query;
+pub mod task;
+pub mod timestamp;
