@@ -2,7 +2,10 @@
 //!
 //! Layers, dependencies pointing down only: `http` and `jobs` → `flows` → `catalog`, `blobs`, `fetch` → `domain`.
 
+pub mod catalog;
 pub mod config;
+#[cfg(feature = "dev")]
+pub mod dev;
 pub mod domain;
 pub mod error;
 pub mod telemetry;

@@ -1,0 +1,21 @@
+//! What the audit of a store against the ledger asks besides pages of the ledger.
+
+use time::OffsetDateTime;
+
+use super::blobs::Blob;
+use super::row::{self, sql};
+use super::{Catalog, Error, ErrorKind, Result};
+
+impl Catalog {
+    /// The object at a key, in any state.
+    pub async fn blob_at(&self, store: &str, key: &str) -> Result<Option<Blob>> {
+        Ok(row::blobs(&self.rows(sql!(select "blob" "blob_at"), &[&store, &key]).await?)?.pop())
+    }
+
+    /// The time of the database, which is the only clock that ages are measured with.
+    pub async fn now(&self) -> Result<OffsetDateTime> {
+        let row = self.row("SELECT statement_timestamp()", &[]).await?;
+        let row = row.ok_or_else(|| Error::plain(ErrorKind::Internal))?;
+        row.try_get(0).map_err(|error| Error::caused(ErrorKind::Internal, error))
+    }
+}

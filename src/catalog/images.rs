@@ -1,0 +1,188 @@
+//! Image records.
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::types::{Json, ToSql};
+use uuid::Uuid;
+
+use crate::domain::image::{Image, ImageId, Status};
+use crate::domain::member::Member;
+
+use super::blobs::Blob;
+use super::retry::{Attempt, ONCE};
+use super::row::{self, sql};
+use super::{Catalog, ErrorKind, Result, commit};
+
+/// An image together with the membership of the project that asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageRow {
+    /// The record, whatever its state.
+    pub image: Image,
+    /// Membership of the asking project, if any.
+    pub membership: Option<Member>,
+}
+
+/// What became of a delete.
+#[derive(Debug)]
+pub enum Deleted {
+    /// The row was not in the expected revision; nothing changed.
+    Stale,
+    /// Deleted; these objects are garbage now and can be removed at once.
+    Done(Vec<Blob>),
+}
+
+impl Catalog {
+    /// Inserts a record; `created_at`, `updated_at` and `revision` are the database's. A record that is
+    /// born `active` has no data (v1: size 0). `count_limit` bounds the project's records that are not deleted
+    /// (negative: none), judged under the project's advisory lock.
+    ///
+    /// # Errors
+    /// `Duplicate` when the id is or was in use; `CountExceeded`.
+    pub async fn insert_image(&self, image: &Image, count_limit: i64) -> Result<Image> {
+        let (status, visibility, properties) =
+            (image.status.as_str(), image.visibility.as_str(), Json(&image.properties));
+        let values: [&(dyn ToSql + Sync); 18] = [
+            &image.id.0,
+            &image.owner,
+            &image.name,
+            &status,
+            &visibility,
+            &image.os_hidden,
+            &image.protected,
+            &image.disk_format,
+            &image.container_format,
+            &image.min_disk,
+            &image.min_ram,
+            &image.size,
+            &image.virtual_size,
+            &image.checksum,
+            &image.os_hash_algo,
+            &image.os_hash_value,
+            &image.tags,
+            &properties,
+        ];
+        let insert = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            if let (Some(owner), 0..) = (&image.owner, count_limit) {
+                lock_owner(&transaction, owner).await?;
+                let count: i64 = count(&transaction, sql!("count_images"), owner).await?;
+                if count >= count_limit {
+                    return Err(ErrorKind::CountExceeded.into());
+                }
+            }
+            let statement = sql!("insert_image" returning "image");
+            let inserted = super::row(&transaction, statement, &values).await?.ok_or(ErrorKind::Internal)?;
+            // After the insert, which waits for a purge of the same id: looking first could miss it.
+            if super::row(&transaction, sql!("is_purged"), &[&image.id.0]).await?.is_some() {
+                return Err(ErrorKind::Duplicate.into());
+            }
+            commit(transaction).await?;
+            Ok(row::image(&inserted)?)
+        };
+        self.run(ONCE, insert).await
+    }
+
+    /// The record with this id in any state, also deleted, with the membership of `project`.
+    pub async fn image(&self, id: ImageId, project: Option<&str>) -> Result<Option<ImageRow>> {
+        const STATEMENT: &str = concat!(
+            "SELECT\n",
+            include_str!("sql/image_columns.sql"),
+            ", ",
+            include_str!("sql/member_columns.sql"),
+            include_str!("sql/image_with_member.sql")
+        );
+        let found = self.row(STATEMENT, &[&id.0, &project]).await?;
+        let both = |r| Ok(ImageRow { image: row::image(r)?, membership: row::member_if_any(r)? });
+        found.as_ref().map(both).transpose()
+    }
+
+    /// Writes all changeable attributes of `image`, if the row still has `image.revision`; `status` and data
+    /// attributes of an upload in progress are left to their own statements (here: everything but `status`,
+    /// `os_hash_*`, `created_at`, `deleted_at`). Sets `updated_at`, raises `revision`. None: somebody was faster.
+    pub async fn update_image(&self, image: &Image) -> Result<Option<Image>> {
+        let (visibility, properties) = (image.visibility.as_str(), Json(&image.properties));
+        let values: [&(dyn ToSql + Sync); 16] = [
+            &image.id.0,
+            &image.revision,
+            &image.owner,
+            &image.name,
+            &visibility,
+            &image.os_hidden,
+            &image.protected,
+            &image.disk_format,
+            &image.container_format,
+            &image.min_disk,
+            &image.min_ram,
+            &image.size,
+            &image.virtual_size,
+            &image.checksum,
+            &image.tags,
+            &properties,
+        ];
+        self.change_image(sql!("update_image" returning "image"), &values).await
+    }
+
+    /// Moves the image to `to` if it is in one of `from`. Entering `queued` clears the sizes. None: it is not.
+    ///
+    /// Not for the ends of an image's life: those are [`Catalog::delete_image`] and [`Catalog::restore_image`].
+    pub async fn set_status(&self, id: ImageId, from: &[Status], to: Status) -> Result<Option<Image>> {
+        let from: Vec<&str> = from.iter().map(|status| status.as_str()).collect();
+        let statement = sql!("set_status" returning "image");
+        self.change_image(statement, &[&id.0, &from, &to.as_str()]).await
+    }
+
+    /// Deletes the image if the row still has `revision`. With `delayed`, and if it has data of any kind, it
+    /// becomes `pending_delete` and keeps members, properties and data; else it becomes `deleted`, its members,
+    /// tags, properties and locations go, and its objects become garbage due now.
+    pub async fn delete_image(&self, id: ImageId, revision: i64, delayed: bool) -> Result<Deleted> {
+        let delete = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let Some(locked) = super::row(&transaction, sql!("lock_revision"), &[&id.0, &revision]).await?
+            else {
+                return Ok(Deleted::Stale);
+            };
+            let blobs = if delayed && locked.get("has_data") {
+                super::execute(&transaction, sql!("hide_image"), &[&id.0]).await?;
+                let unfinished = sql!("discard_unfinished_blobs" returning "blob");
+                row::blobs(&super::rows(&transaction, unfinished, &[&id.0]).await?)?
+            } else {
+                bury(&transaction, &[id.0]).await?
+            };
+            commit(transaction).await?;
+            Ok(Deleted::Done(blobs))
+        };
+        self.run(ONCE, delete).await
+    }
+
+    /// `pending_delete` back to `active`. None: it is not pending.
+    pub async fn restore_image(&self, id: ImageId) -> Result<Option<Image>> {
+        self.change_image(sql!("restore_image" returning "image"), &[&id.0]).await
+    }
+
+    /// Runs a statement that changes at most one image.
+    async fn change_image(&self, sql: &str, values: super::Values<'_>) -> Result<Option<Image>> {
+        self.change(ONCE, sql, values).await?.as_ref().map(row::image).transpose()
+    }
+}
+
+/// Serialises what is judged against limits of `owner` until the transaction ends.
+pub(super) async fn lock_owner(transaction: &Transaction<'_>, owner: &str) -> Attempt<()> {
+    super::rows(transaction, sql!("lock_owner"), &[&owner]).await?;
+    Ok(())
+}
+
+/// The number a statement gives for `owner`.
+pub(super) async fn count(transaction: &Transaction<'_>, sql: &str, owner: &str) -> Attempt<i64> {
+    let row = super::row(transaction, sql, &[&owner]).await?.ok_or(ErrorKind::Internal)?;
+    Ok(row.try_get(0)?)
+}
+
+/// Ends the life of images whose rows the transaction has locked. Gives the objects that became garbage.
+pub(super) async fn bury(transaction: &Transaction<'_>, ids: &[Uuid]) -> Attempt<Vec<Blob>> {
+    super::execute(transaction, sql!("bury_images"), &[&ids]).await?;
+    super::execute(transaction, sql!("remove_members"), &[&ids]).await?;
+    super::execute(transaction, sql!("remove_locations"), &[&ids]).await?;
+    let garbage = super::rows(transaction, sql!("discard_blobs" returning "blob"), &[&ids]).await?;
+    Ok(row::blobs(&garbage)?)
+}

@@ -1,0 +1,194 @@
+//! The connection pool: bounds, session settings, and TLS.
+
+use std::env;
+use std::fs;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{self, CryptoProvider};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use secrecy::ExposeSecret;
+use tokio_postgres::NoTls;
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::config::{Database, Tls};
+
+use super::error::{Error, ErrorKind, Result};
+
+/// Longest wait for a free connection. With [`CREATE`] and [`RECYCLE`] it bounds every wait for the pool.
+const WAIT: Duration = Duration::from_secs(10);
+const CREATE: Duration = Duration::from_secs(5);
+const RECYCLE: Duration = Duration::from_secs(2);
+/// How long sent data may stay unacknowledged before the connection counts as dead.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Makes the pool; connects to nothing yet.
+pub(super) fn open(config: &Database) -> Result<Pool> {
+    let database = session(config)?;
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = match database.get_ssl_mode() {
+        SslMode::Disable => Manager::from_config(database, NoTls, recycling),
+        _ => Manager::from_config(database, MakeRustlsConnect::new(tls(config.tls)?), recycling),
+    };
+    Pool::builder(manager)
+        .max_size(config.max_connections.max(1))
+        .wait_timeout(Some(WAIT))
+        .create_timeout(Some(CREATE))
+        .recycle_timeout(Some(RECYCLE))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|e| Error::caused(ErrorKind::Internal, e))
+}
+
+/// The longest an operation may take, waits for the pool included. It is a backstop for a server that holds the
+/// connection but answers nothing; all shorter bounds are elsewhere.
+pub(super) fn longest_operation(config: &Database) -> Duration {
+    WAIT + CREATE + RECYCLE + config.statement_timeout * 2
+}
+
+fn session(config: &Database) -> Result<tokio_postgres::Config> {
+    let missing = || Error::caused(ErrorKind::Internal, "no database URL: set database.url or DATABASE_URL");
+    let url = match (&config.url, &config.url_file) {
+        (Some(url), _) => url.expose_secret().to_owned(),
+        (None, Some(path)) => fs::read_to_string(path).map_err(|e| Error::caused(ErrorKind::Internal, e))?,
+        (None, None) => return Err(missing()),
+    };
+    let mut database =
+        tokio_postgres::Config::from_str(url.trim()).map_err(|e| Error::caused(ErrorKind::Internal, e))?;
+    // Compilation of queries costs more than any query of ours; a session that died in a transaction must not hold
+    // locks for long.
+    let millis = config.statement_timeout.as_millis();
+    let ours =
+        format!("-c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis} -c jit=off");
+    let options = database.get_options().map_or_else(|| ours.clone(), |theirs| format!("{theirs} {ours}"));
+    database
+        .application_name("vitrine")
+        .options(options)
+        .connect_timeout(CREATE)
+        .tcp_user_timeout(UNACKNOWLEDGED)
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES);
+    match config.tls {
+        Tls::Disable => database.ssl_mode(SslMode::Disable),
+        Tls::Prefer => &mut database,
+        Tls::Require => database.ssl_mode(SslMode::Require),
+    };
+    Ok(database)
+}
+
+fn tls(mode: Tls) -> Result<ClientConfig> {
+    let internal = |e: rustls::Error| Error::caused(ErrorKind::Internal, e);
+    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+    let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(internal)?;
+    Ok(match mode {
+        Tls::Require => versions.with_root_certificates(roots()?).with_no_client_auth(),
+        Tls::Prefer | Tls::Disable => versions
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+            .with_no_client_auth(),
+    })
+}
+
+/// `PGSSLROOTCERT` as libpq reads it, else the bundled roots: the container image has none of its own.
+fn roots() -> Result<RootCertStore> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let Some(path) = env::var_os("PGSSLROOTCERT") else { return Ok(roots) };
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|e| Error::caused(ErrorKind::Internal, e))?;
+    for certificate in certificates {
+        roots.add(certificate).map_err(|e| Error::caused(ErrorKind::Internal, e))?;
+    }
+    Ok(roots)
+}
+
+/// `sslmode=prefer` and `require` as libpq defines them: encrypted, whoever the server is. PostgreSQL packages
+/// come with certificates that nobody signed, so checking here would lock out working installations;
+/// `database.tls = "require"` checks.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn config(url: Option<&str>, tls: Tls) -> Database {
+        Database { url: url.map(Into::into), tls, ..Database::default() }
+    }
+
+    #[test]
+    fn a_missing_or_malformed_url_is_an_error() {
+        assert!(open(&config(None, Tls::Prefer)).is_err());
+        assert!(open(&config(Some("mysql://nowhere"), Tls::Prefer)).is_err());
+    }
+
+    #[test]
+    fn the_session_keeps_the_options_of_the_url_and_adds_its_bounds() {
+        let url = "postgres://u:p@h/d?options=-c%20work_mem%3D8MB";
+        let session = session(&config(Some(url), Tls::Prefer)).unwrap();
+        let options = session.get_options().unwrap();
+        assert!(options.starts_with("-c work_mem=8MB -c statement_timeout=30000 "), "{options}");
+        assert_eq!(session.get_application_name(), Some("vitrine"));
+    }
+
+    #[test]
+    fn tls_follows_the_configuration_and_else_the_url() {
+        let mode = |url, tls| session(&config(Some(url), tls)).unwrap().get_ssl_mode();
+        assert_eq!(mode("postgres://u@h/d?sslmode=require", Tls::Disable), SslMode::Disable);
+        assert_eq!(mode("postgres://u@h/d?sslmode=require", Tls::Prefer), SslMode::Require);
+        assert_eq!(mode("postgres://u@h/d?sslmode=disable", Tls::Require), SslMode::Require);
+        assert!(open(&config(Some("postgres://u@h/d"), Tls::Require)).is_ok());
+    }
+}

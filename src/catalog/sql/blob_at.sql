@@ -1,0 +1,2 @@
+FROM blobs
+WHERE store = $1 AND key = $2

@@ -1,0 +1,1 @@
+SELECT count(*) FROM images WHERE owner = $1 AND NOT deleted

@@ -1,0 +1,1 @@
+SELECT count(*) FROM image_members WHERE image_id = $1

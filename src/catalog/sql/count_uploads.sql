@@ -1,0 +1,1 @@
+SELECT count(*) FROM images WHERE owner = $1 AND status IN ('saving', 'uploading', 'importing')

@@ -1,0 +1,4 @@
+UPDATE blobs
+SET state = 'garbage', abandoned = abandoned OR state = 'writing', due_at = statement_timestamp(),
+  garbage_at = statement_timestamp()
+WHERE image_id = ANY ($1) AND state IN ('writing', 'staged', 'live')

@@ -1,0 +1,2 @@
+UPDATE blobs SET on_failure = $2::text::image_status
+WHERE image_id = $1 AND state = 'writing' AND on_failure = 'queued'

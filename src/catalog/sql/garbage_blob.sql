@@ -1,0 +1,1 @@
+FROM blobs WHERE id = $1 AND state = 'garbage'

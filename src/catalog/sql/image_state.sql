@@ -1,0 +1,1 @@
+SELECT owner, status::text AS status FROM images WHERE id = $1

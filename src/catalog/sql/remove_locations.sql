@@ -1,0 +1,1 @@
+DELETE FROM image_locations WHERE image_id = ANY ($1)

@@ -1,0 +1,1 @@
+DELETE FROM image_members WHERE image_id = ANY ($1)

@@ -1,0 +1,108 @@
+//! The queue. `due_at` means "run at" while pending and "lease ends" while processing, so one query finds both new
+//! work and work of a runner that died; `attempt` fences every later update.
+//! An attempt that is released uncounted gives its number back, so its runner must not touch the task again.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::domain::image::{ImageId, Status};
+use crate::domain::task::Task;
+
+use super::retry::{ONCE, REPEATABLE};
+use super::row::{self, sql};
+use super::{Catalog, Result, commit, seconds};
+
+/// A task to enqueue.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Identifier.
+    pub id: Uuid,
+    /// What to do.
+    pub kind: &'static str,
+    /// Project it works for.
+    pub owner: Option<String>,
+    /// User that started it.
+    pub user_id: Option<String>,
+    /// Request that started it.
+    pub request_id: Option<String>,
+    /// Image it works on.
+    pub image_id: Option<ImageId>,
+    /// Parameters.
+    pub input: Value,
+}
+
+impl Catalog {
+    /// Enqueues a task, due now.
+    ///
+    /// # Errors
+    /// `Duplicate` when the image has an open task already.
+    pub async fn insert_task(&self, task: &NewTask) -> Result<()> {
+        let image = task.image_id.map(|id| id.0);
+        let (owner, user, request) = (&task.owner, &task.user_id, &task.request_id);
+        let values: super::Values<'_> = &[&task.id, &task.kind, owner, user, request, &image, &task.input];
+        self.execute(ONCE, sql!("insert_task"), values).await?;
+        Ok(())
+    }
+
+    /// Claims the oldest due task: `processing`, `attempt + 1`, lease running. None: nothing is due.
+    pub async fn claim_task(&self, lease: Duration) -> Result<Option<Task>> {
+        let claimed = self.change(REPEATABLE, sql!("claim_task"), &[&seconds(lease)]).await?;
+        claimed.as_ref().map(row::task).transpose()
+    }
+
+    /// Extends the lease and notes progress. False: the attempt has lost it.
+    pub async fn heartbeat_task(
+        &self,
+        id: Uuid,
+        attempt: i32,
+        lease: Duration,
+        progress: &Value,
+    ) -> Result<bool> {
+        let values: super::Values<'_> = &[&id, &attempt, &seconds(lease), progress];
+        Ok(self.execute(REPEATABLE, sql!("heartbeat_task"), values).await? == 1)
+    }
+
+    /// Ends the attempt in `success`; the row is kept for `ttl`. Repeatable. False: fenced out.
+    pub async fn succeed_task(&self, id: Uuid, attempt: i32, result: &Value, ttl: Duration) -> Result<bool> {
+        let values: super::Values<'_> = &[&id, &attempt, result, &seconds(ttl)];
+        Ok(self.execute(REPEATABLE, sql!("succeed_task"), values).await? == 1)
+    }
+
+    /// Ends the task in `failure` with a message for the tenant and moves its image from `queued` to `image_to`, in
+    /// one transaction. An image that is `saving` is being filled by somebody else. Repeatable. False: fenced out.
+    pub async fn fail_task(
+        &self,
+        id: Uuid,
+        attempt: i32,
+        message: &str,
+        image_to: Option<Status>,
+        ttl: Duration,
+    ) -> Result<bool> {
+        let fail = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let values: super::Values<'_> = &[&id, &attempt, &message, &seconds(ttl)];
+            let Some(failed) = super::row(&transaction, sql!("fail_task"), values).await? else {
+                return Ok(false);
+            };
+            let image: Option<Uuid> = failed.try_get("image_id")?;
+            if let (Some(image), Some(to)) = (image, image_to) {
+                super::execute(&transaction, sql!("fail_task_image"), &[&image, &to.as_str()]).await?;
+                // a writer that an attempt left behind leaves the image so, too
+                super::execute(&transaction, sql!("fail_task_blobs"), &[&image, &to.as_str()]).await?;
+            }
+            commit(transaction).await?;
+            Ok(true)
+        };
+        self.run(REPEATABLE, fail).await
+    }
+
+    /// Gives the task back, due after `delay`. `counted` false (drain) takes the attempt's count back by making it
+    /// not count towards the limit. False: fenced out.
+    pub async fn release_task(&self, id: Uuid, attempt: i32, delay: Duration, counted: bool) -> Result<bool> {
+        let values: super::Values<'_> = &[&id, &attempt, &seconds(delay), &counted];
+        Ok(self.execute(ONCE, sql!("release_task"), values).await? == 1)
+    }
+}

@@ -1,0 +1,278 @@
+//! The database side of an upload: start, heartbeat, reservation, and the two ends.
+
+use std::time::Duration;
+
+use deadpool_postgres::Transaction;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::domain::image::{Image, ImageId, Status};
+
+use super::blobs::Blob;
+use super::images::{count, lock_owner};
+use super::retry::{Attempt, PATIENT, REPEATABLE};
+use super::row::{self, sql};
+use super::usage::judge;
+use super::{Catalog, ErrorKind, Result, bytes, commit, seconds};
+
+/// An upload that begins.
+#[derive(Debug, Clone)]
+pub struct NewUpload {
+    /// Id of the object; also its fence.
+    pub blob_id: Uuid,
+    /// Image the data is for.
+    pub image_id: ImageId,
+    /// Store id.
+    pub store: String,
+    /// Object key.
+    pub key: String,
+    /// Bytes to reserve: the announced length, 0 when unknown.
+    pub reserve: u64,
+    /// State the image goes to when the upload fails or its writer dies (v1: killed, v2: queued).
+    pub on_failure: Status,
+    /// How long the writer is believed alive without a heartbeat.
+    pub lease: Duration,
+    /// Storage quota of the owner in bytes; 0: none.
+    pub quota: u64,
+    /// Uploads of the owner at a time; negative: no limit.
+    pub uploading_limit: i64,
+}
+
+/// What became of the start of an upload.
+#[expect(clippy::large_enum_variant, reason = "made once per upload and taken apart at once")]
+#[derive(Debug)]
+pub enum Started {
+    /// The image is `saving` and the ledger row is written.
+    Begun(Image),
+    /// The image is in this state and takes no data (`None`: it is gone).
+    NotQueued(Option<Status>),
+}
+
+/// What is known once all bytes are stored.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Bytes.
+    pub size: u64,
+    /// Validator of the store.
+    pub etag: String,
+    /// MD5 in hex; absent when switched off.
+    pub checksum: Option<String>,
+    /// Algorithm of the secure hash.
+    pub os_hash_algo: &'static str,
+    /// Secure hash in hex.
+    pub os_hash_value: String,
+}
+
+/// What became of the end of an upload.
+#[expect(clippy::large_enum_variant, reason = "made once per upload and taken apart at once")]
+#[derive(Debug)]
+pub enum Finished {
+    /// The object is live and the image `active`.
+    Active(Image),
+    /// The lease was lost or the image deleted meanwhile (its state, if the row is still there); the object is
+    /// garbage.
+    Lost(Option<Status>),
+}
+
+impl Catalog {
+    /// Transaction A: image `queued → saving` and a ledger row `writing` with a lease, or neither. Quota is judged
+    /// under the owner's advisory lock, so that the sum of all uploads never exceeds it. Images without an owner
+    /// are nobody's usage.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`, `CountExceeded`.
+    pub async fn start_upload(&self, upload: &NewUpload) -> Result<Started> {
+        let reserve = bytes(upload.reserve)?;
+        let start = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let image = upload.image_id.0;
+            let Some(found) = super::row(&transaction, sql!("image_state"), &[&image]).await? else {
+                return Ok(Started::NotQueued(None));
+            };
+            let owner: Option<&str> = found.try_get("owner")?;
+            if let Some(owner) = owner
+                && let Err(refusal) = judge_start(&transaction, owner, upload).await
+            {
+                // an earlier attempt of this start, whose outcome got lost, must not be held against itself
+                return match begun(&transaction, upload).await? {
+                    Some(image) => Ok(Started::Begun(image)),
+                    None => Err(refusal),
+                };
+            }
+            let saving = sql!("start_saving" returning "image");
+            let Some(saving) = super::row(&transaction, saving, &[&image]).await? else {
+                return not_queued(&transaction, upload).await;
+            };
+            let (on_failure, lease) = (upload.on_failure.as_str(), seconds(upload.lease));
+            super::execute(
+                &transaction,
+                sql!("insert_blob"),
+                &[&upload.blob_id, &image, &owner, &upload.store, &upload.key, &reserve, &on_failure, &lease],
+            )
+            .await?;
+            commit(transaction).await?;
+            Ok(Started::Begun(row::image(&saving)?))
+        };
+        self.run(REPEATABLE, start).await
+    }
+
+    /// Heartbeat: extends the lease. False: it is lost and the writer must stop.
+    pub async fn extend_lease(&self, blob: Uuid, lease: Duration) -> Result<bool> {
+        Ok(self.execute(REPEATABLE, sql!("extend_lease"), &[&blob, &seconds(lease)]).await? == 1)
+    }
+
+    /// Notes the multipart upload before its first part is sent. False: the lease is lost.
+    pub async fn record_upload_id(&self, blob: Uuid, upload_id: &str) -> Result<bool> {
+        Ok(self.execute(REPEATABLE, sql!("record_upload_id"), &[&blob, &upload_id]).await? == 1)
+    }
+
+    /// Raises the reservation of a writer to `total` bytes. False: the lease is lost.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`.
+    pub async fn reserve(&self, blob: Uuid, total: u64, quota: u64) -> Result<bool> {
+        let wanted = bytes(total)?;
+        let reserve = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let Some(row) = super::row(&transaction, sql!("blob_of_upload"), &[&blob]).await? else {
+                return Ok(false);
+            };
+            if row.try_get::<_, &str>("state")? == "writing" {
+                judge_growth(&transaction, row.try_get("owner")?, row.try_get("size")?, total, quota).await?;
+            }
+            let raised = super::execute(&transaction, sql!("reserve"), &[&blob, &wanted]).await?;
+            commit(transaction).await?;
+            Ok(raised == 1)
+        };
+        self.run(REPEATABLE, reserve).await
+    }
+
+    /// Transaction B: object `writing → live`, image `saving → active` with size and digests; when either is not
+    /// possible the object becomes garbage. Repeatable: after an unknown outcome the same call tells what happened.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`, with nothing changed.
+    pub async fn finish_upload(&self, blob: Uuid, stored: &Stored, quota: u64) -> Result<Finished> {
+        let size = bytes(stored.size)?;
+        let digests = json!({ "md5": stored.checksum, stored.os_hash_algo: stored.os_hash_value });
+        let finish = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let Some(found) = super::row(&transaction, sql!("blob_of_upload"), &[&blob]).await? else {
+                return Ok(Finished::Lost(None));
+            };
+            let image: Uuid = found.try_get("image_id")?;
+            if found.try_get::<_, &str>("state")? == "writing" {
+                let (owner, held) = (found.try_get("owner")?, found.try_get("size")?);
+                judge_growth(&transaction, owner, held, stored.size, quota).await?;
+            }
+            let status = lock_image(&transaction, image).await?;
+            if status != Some(Status::Saving) {
+                return settled(transaction, blob, image, size, status).await;
+            }
+            let values: super::Values<'_> = &[&blob, &size, &stored.etag, &digests];
+            if super::execute(&transaction, sql!("finish_blob"), values).await? == 0 {
+                return Ok(Finished::Lost(status));
+            }
+            let activate = sql!("activate_image" returning "image");
+            let (algorithm, hash) = (&stored.os_hash_algo, &stored.os_hash_value);
+            let values: super::Values<'_> = &[&image, &size, &stored.checksum, algorithm, hash];
+            let active = super::row(&transaction, activate, values).await?.ok_or(ErrorKind::Internal)?;
+            commit(transaction).await?;
+            Ok(Finished::Active(row::image(&active)?))
+        };
+        self.run(PATIENT, finish).await
+    }
+
+    /// The upload failed: object → garbage due now, image `saving →` its `on_failure`, in one transaction.
+    /// Returns the object if it is to be removed now. Repeatable.
+    pub async fn fail_upload(&self, blob: Uuid) -> Result<Option<Blob>> {
+        let fail = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let Some(found) = super::row(&transaction, sql!("blob_of_upload"), &[&blob]).await? else {
+                return Ok(None);
+            };
+            lock_image(&transaction, found.try_get("image_id")?).await?;
+            if super::execute(&transaction, sql!("fail_blob"), &[&blob]).await? == 1 {
+                super::execute(&transaction, sql!("fail_images"), &[&vec![blob]]).await?;
+            }
+            let garbage = super::row(&transaction, sql!(select "blob" "garbage_blob"), &[&blob]).await?;
+            commit(transaction).await?;
+            Ok(garbage.as_ref().map(row::blob).transpose()?)
+        };
+        self.run(PATIENT, fail).await
+    }
+}
+
+/// Judges both limits of a start; takes the owner's lock only where one is set.
+async fn judge_start(transaction: &Transaction<'_>, owner: &str, upload: &NewUpload) -> Attempt<()> {
+    if upload.quota == 0 && upload.uploading_limit < 0 {
+        return Ok(());
+    }
+    lock_owner(transaction, owner).await?;
+    if upload.quota > 0 {
+        judge(transaction, owner, 0, upload.reserve, upload.quota).await?;
+    }
+    if upload.uploading_limit >= 0 {
+        let uploading = count(transaction, sql!("count_uploads"), owner).await?;
+        if uploading >= upload.uploading_limit {
+            return Err(ErrorKind::CountExceeded.into());
+        }
+    }
+    Ok(())
+}
+
+/// Judges the quota for a writer that is charged `held` bytes and has or wants `total`.
+async fn judge_growth(
+    transaction: &Transaction<'_>,
+    owner: Option<&str>,
+    held: i64,
+    total: u64,
+    quota: u64,
+) -> Attempt<()> {
+    let (Some(owner), 1..) = (owner, quota) else { return Ok(()) };
+    lock_owner(transaction, owner).await?;
+    judge(transaction, owner, held, total, quota).await
+}
+
+/// Why an image takes no data. An earlier attempt of the same start, whose outcome got lost, is no reason.
+async fn not_queued(transaction: &Transaction<'_>, upload: &NewUpload) -> Attempt<Started> {
+    if let Some(image) = begun(transaction, upload).await? {
+        return Ok(Started::Begun(image));
+    }
+    let state = super::row(transaction, sql!("image_state"), &[&upload.image_id.0]).await?;
+    Ok(Started::NotQueued(state.as_ref().map(row::status).transpose()?))
+}
+
+/// The image, if this very upload has begun already.
+async fn begun(transaction: &Transaction<'_>, upload: &NewUpload) -> Attempt<Option<Image>> {
+    let ours = sql!(select "image" "image_being_written");
+    let image = super::row(transaction, ours, &[&upload.image_id.0, &upload.blob_id]).await?;
+    Ok(image.as_ref().map(row::image).transpose()?)
+}
+
+async fn lock_image(transaction: &Transaction<'_>, id: Uuid) -> Attempt<Option<Status>> {
+    let row = super::row(transaction, sql!("lock_image"), &[&id]).await?;
+    Ok(row.as_ref().map(row::status).transpose()?)
+}
+
+/// The end of an upload whose image is not being saved: either it was finished before, or it was lost.
+async fn settled(
+    transaction: Transaction<'_>,
+    blob: Uuid,
+    image: Uuid,
+    size: i64,
+    status: Option<Status>,
+) -> Attempt<Finished> {
+    if let Some(image) =
+        super::row(&transaction, sql!(select "image" "image_of_live_blob"), &[&image, &blob]).await?
+    {
+        return Ok(Finished::Active(row::image(&image)?));
+    }
+    super::execute(&transaction, sql!("discard_finished_blob"), &[&blob, &size]).await?;
+    commit(transaction).await?;
+    Ok(Finished::Lost(status))
+}
