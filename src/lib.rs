@@ -2,6 +2,7 @@
 //!
 //! Layers, dependencies pointing down only: `http` and `jobs` → `flows` → `catalog`, `blobs`, `fetch` → `domain`.
 
+pub mod blobs;
 pub mod catalog;
 pub mod config;
 #[cfg(feature = "dev")]

@@ -1,0 +1,276 @@
+//! Stores built from configuration: one S3 client each, made once.
+//!
+//! Rules of the client (hardening.md §2): connect within 3 s; idle connections are given up before servers close
+//! them; no retries of the SDK, as [`super::call`] does them; no stalled-stream protection, as every call and read
+//! has its own bound; payload hashes over plain HTTP only. A private CA is trusted through `SSL_CERT_FILE`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::call::RetryBudget;
+use super::layout::{DEFAULT_PART_SIZE, MAX_PART_SIZE, MIN_PART_SIZE};
+use super::{Layout, ObjectKey, Result, key};
+use crate::config::{self, Checksum};
+use crate::telemetry::metrics::Metrics;
+
+/// A connection that is not there by then goes to a dead host.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// Servers close idle connections after 20 s and more.
+const POOL_IDLE: Duration = Duration::from_secs(15);
+
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// A configured bucket.
+#[derive(Clone)]
+pub struct Store {
+    /// Id in the configuration.
+    pub id: Arc<str>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    bucket: String,
+    folder: String,
+    region: String,
+    sign_payload: bool,
+    part_size: u64,
+    equal_parts: bool,
+    description: Option<String>,
+    weight: i32,
+    read_only: bool,
+    retries: RetryBudget,
+    metrics: Metrics,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("id", &self.id)
+            .field("bucket", &self.inner.bucket)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Whether new data is refused.
+    pub fn read_only(&self) -> bool {
+        self.inner.read_only
+    }
+
+    /// Text for store discovery.
+    pub fn description(&self) -> Option<&str> {
+        self.inner.description.as_deref()
+    }
+
+    /// Copies are read in descending weight.
+    pub fn weight(&self) -> i32 {
+        self.inner.weight
+    }
+
+    /// The key of an object in this store, prefix included.
+    pub fn key(&self, key: ObjectKey) -> String {
+        key.below(&self.inner.folder)
+    }
+
+    /// Reads a key of this store; none if it is not one of ours.
+    pub fn parse_key(&self, key: &str) -> Option<ObjectKey> {
+        ObjectKey::parse(&self.inner.folder, key)
+    }
+
+    /// How an object of `length` bytes, where known, is cut into parts here.
+    ///
+    /// # Errors
+    /// `Full` when no object can hold that many bytes.
+    pub fn layout(&self, length: Option<u64>) -> Result<Layout> {
+        Layout::new(self.inner.part_size, self.inner.equal_parts, length)
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    pub(super) fn bucket(&self) -> &str {
+        &self.inner.bucket
+    }
+
+    pub(super) fn folder(&self) -> &str {
+        &self.inner.folder
+    }
+
+    pub(super) fn region(&self) -> &str {
+        &self.inner.region
+    }
+
+    pub(super) fn sign_payload(&self) -> bool {
+        self.inner.sign_payload
+    }
+
+    pub(super) fn retries(&self) -> &RetryBudget {
+        &self.inner.retries
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    async fn new(id: &str, settings: &config::Store, metrics: &Metrics) -> Result<Self, String> {
+        let endpoint = settings.endpoint.clone().or_else(|| variable("AWS_ENDPOINT_URL_S3"));
+        let region = settings.region.clone().or_else(|| variable("AWS_REGION"));
+        let region = region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        if settings.bucket.is_empty() {
+            return Err("bucket is not set".to_owned());
+        }
+        let sign_payload = match &endpoint {
+            Some(endpoint) => !is_encrypted(endpoint)?,
+            None => false,
+        };
+        let path_style = settings.path_style.unwrap_or(endpoint.is_some());
+        let mut client =
+            base(settings.checksum).force_path_style(path_style).region(Region::new(region.clone()));
+        client.set_endpoint_url(endpoint);
+        set_credentials(&mut client, settings, &region).await?;
+        let inner = Inner {
+            client: Client::from_conf(client.build()),
+            bucket: settings.bucket.clone(),
+            folder: key::folder(&settings.prefix),
+            region,
+            sign_payload,
+            part_size: part_size(settings)?,
+            equal_parts: settings.equal_parts,
+            description: settings.description.clone(),
+            weight: settings.weight,
+            read_only: settings.read_only,
+            retries: RetryBudget::default(),
+            metrics: metrics.clone(),
+        };
+        Ok(Self { id: id.into(), inner: Arc::new(inner) })
+    }
+}
+
+/// All configured stores.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    all: Arc<BTreeMap<String, Store>>,
+    default: Store,
+}
+
+impl Stores {
+    /// Builds a client for every store. Nothing is sent to any of them yet.
+    ///
+    /// # Errors
+    /// A sentence that names the store and the setting that is wrong.
+    pub async fn new(
+        stores: &BTreeMap<String, config::Store>,
+        default: Option<&str>,
+        metrics: &Metrics,
+    ) -> Result<Self, String> {
+        let mut all = BTreeMap::new();
+        for (id, settings) in stores {
+            let store = Store::new(id, settings, metrics).await;
+            let store = store.map_err(|error| format!("stores.{id}: {error}"))?;
+            all.insert(id.clone(), store);
+        }
+        let default = match default {
+            Some(id) => all.get(id).ok_or_else(|| format!("default_store: there is no store `{id}`"))?,
+            None if all.len() > 1 => return Err("default_store: name one of the stores".to_owned()),
+            None => all.values().next().ok_or("stores: configure at least one, with its bucket")?,
+        };
+        Ok(Self { default: default.clone(), all: Arc::new(all) })
+    }
+
+    /// The store with this id.
+    pub fn get(&self, id: &str) -> Option<&Store> {
+        self.all.get(id)
+    }
+
+    /// The store for data that names none.
+    pub fn default_store(&self) -> &Store {
+        &self.default
+    }
+
+    /// All stores in order of id.
+    pub fn iter(&self) -> impl Iterator<Item = &Store> {
+        self.all.values()
+    }
+}
+
+/// What all clients have in common.
+fn base(checksum: Checksum) -> Builder {
+    let (request, response) = match checksum {
+        Checksum::WhenRequired => {
+            (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired)
+        }
+        Checksum::WhenSupported => {
+            (RequestChecksumCalculation::WhenSupported, ResponseChecksumValidation::WhenSupported)
+        }
+    };
+    Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(http_client())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).build())
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .request_checksum_calculation(request)
+        .response_checksum_validation(response)
+}
+
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+        .pool_idle_timeout(POOL_IDLE)
+        .build_https()
+}
+
+/// Credentials of the configuration, else the standard chain, which also renews them: environment, profile, web
+/// identity, container and instance.
+async fn set_credentials(client: &mut Builder, settings: &config::Store, region: &str) -> Result<(), String> {
+    let provider = match (&settings.access_key, &settings.secret_key) {
+        (Some(access), Some(secret)) => {
+            let (access, secret) = (access.expose_secret(), secret.expose_secret());
+            let fixed = Credentials::new(access, secret, None, None, "configuration");
+            Some(SharedCredentialsProvider::new(fixed))
+        }
+        (None, None) => {
+            let chain = aws_config::defaults(BehaviorVersion::latest());
+            let chain = chain.region(Region::new(region.to_owned())).http_client(http_client());
+            chain.load().await.credentials_provider()
+        }
+        _ => return Err("access_key and secret_key go together".to_owned()),
+    };
+    client.set_credentials_provider(provider);
+    Ok(())
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn is_encrypted(endpoint: &str) -> Result<bool, String> {
+    match Url::parse(endpoint).map(|url| (url.scheme() == "https", url.scheme() == "http", url.has_host())) {
+        Ok((encrypted, plain, true)) if encrypted || plain => Ok(encrypted),
+        _ => Err("endpoint is not an http or https URL".to_owned()),
+    }
+}
+
+fn part_size(settings: &config::Store) -> Result<u64, String> {
+    match settings.part_size.map(|size| size.0) {
+        None => Ok(DEFAULT_PART_SIZE),
+        Some(size) if (MIN_PART_SIZE..=MAX_PART_SIZE).contains(&size) => Ok(size),
+        Some(_) => Err("part_size must lie between 5 MiB and 1 GiB".to_owned()),
+    }
+}
