@@ -9,4 +9,5 @@ pub mod config;
 pub mod dev;
 pub mod domain;
 pub mod error;
+pub mod fetch;
 pub mod telemetry;
