@@ -10,4 +10,6 @@ pub mod dev;
 pub mod domain;
 pub mod error;
 pub mod fetch;
+pub mod identity;
+pub mod policy;
 pub mod telemetry;
