@@ -2,6 +2,7 @@
 //!
 //! Layers, dependencies pointing down only: `http` and `jobs` → `flows` → `catalog`, `blobs`, `fetch` → `domain`.
 
+pub mod app;
 pub mod blobs;
 pub mod catalog;
 pub mod config;
@@ -9,7 +10,11 @@ pub mod config;
 pub mod dev;
 pub mod domain;
 pub mod error;
+pub mod faultpoint;
 pub mod fetch;
+pub mod flows;
+pub mod http;
 pub mod identity;
+pub mod jobs;
 pub mod policy;
 pub mod telemetry;

@@ -1,3 +1,244 @@
-//! The binary; its subcommands come with the service.
+//! Subcommands, one per container, hook or probe.
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use vitrine::app::{self, App};
+use vitrine::config::units::duration;
+use vitrine::config::{Config, load};
+use vitrine::policy::PolicyHandle;
+use vitrine::telemetry;
+
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// The OpenStack Image service on PostgreSQL and S3-compatible storage.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    /// Configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE", env = "VITRINE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API, and run background work unless `jobs.enabled = false`
+    Serve,
+    /// Run background work only
+    Worker,
+    /// Bring the database schema up to date; safe to repeat and to run from several hosts
+    Migrate,
+    /// Check configuration, database, schema version, every bucket and the identity service
+    Check,
+    /// Serve with a private PostgreSQL and S3 server of its own, for development
+    #[cfg(feature = "dev")]
+    Dev(Dev),
+    /// One pass of the sweep: expired writers, garbage, delayed deletes; prints what it did
+    Sweep,
+    /// Compare every bucket with the ledger
+    Scrub(Scrub),
+    /// Forget all about images deleted long ago, except that their ids are taken
+    Purge(Purge),
+    /// Look into the policy
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Look into the configuration
+    #[command(subcommand, name = "config")]
+    Configuration(Configuration),
+}
+
+#[cfg(feature = "dev")]
+#[derive(Args)]
+struct Dev {
+    /// Throw the data away at the end
+    #[arg(long)]
+    ephemeral: bool,
+    /// Write the settings under which `vitrine serve` uses the same database and store to FILE, for a shell to read
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Scrub {
+    /// Remove objects and uploads nobody owns, once they are older than a day
+    #[arg(long)]
+    delete: bool,
+}
+
+#[derive(Args)]
+struct Purge {
+    /// Age since the delete, such as 30d or 12h
+    #[arg(long, value_name = "AGE", value_parser = duration::parse)]
+    older_than: Option<Duration>,
+}
+
+#[derive(Subcommand)]
+enum Policy {
+    /// Every action with its effective rule
+    List,
+}
+
+#[derive(Subcommand)]
+enum Configuration {
+    /// The effective configuration, secrets redacted
+    Print,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            for line in format!("{error:#}").lines() {
+                eprintln!("vitrine: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // the pool of blocking threads carries the digests; two a writer is plenty
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(execute(cli));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result
+}
+
+async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "dev")]
+    if let Command::Dev(dev) = &cli.command {
+        return Box::pin(develop(cli.config.as_deref(), dev)).await;
+    }
+    if let Command::Policy(Policy::List) = cli.command {
+        let config = load::read_over(&Config::default(), cli.config.as_deref())?;
+        return list_policy(&config);
+    }
+    let config = load::load(cli.config.as_deref())?;
+    match cli.command {
+        Command::Serve => serve(config, |_| {}).await,
+        Command::Worker => {
+            let telemetry = telemetry::init(&config.telemetry);
+            let app = Box::pin(App::build(config, telemetry.metrics().clone())).await?;
+            let worked = Box::pin(app.work(telemetry.exposition().clone(), stop_on_signal()?)).await;
+            telemetry.shutdown(Duration::from_secs(5));
+            worked.map(|()| ExitCode::SUCCESS)
+        }
+        Command::Migrate => migrate(&config).await,
+        Command::Check => check(config).await,
+        Command::Sweep => {
+            let report = tool(config).await?.flows.sweep().await?;
+            println!("{}", serde_json::to_string_pretty(&report)?);
+            Ok(if report.failed_removals == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Scrub(options) => {
+            let reports = tool(config).await?.flows.scrub(options.delete).await?;
+            println!("{}", serde_json::to_string_pretty(&reports)?);
+            let clean = reports.iter().all(vitrine::flows::scrub::ScrubReport::is_clean);
+            Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Purge(options) => {
+            let age = options.older_than.unwrap_or(config.jobs.deleted_ttl);
+            let purged = tool(config).await?.flows.purge(age).await?;
+            println!("purged {purged} images");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Configuration(Configuration::Print) => {
+            print!("{}", load::print(&config));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Policy(Policy::List) => list_policy(&config),
+        #[cfg(feature = "dev")]
+        Command::Dev(_) => Ok(ExitCode::FAILURE),
+    }
+}
+
+async fn serve(config: Config, serving: impl FnOnce(&Config)) -> anyhow::Result<ExitCode> {
+    let telemetry = telemetry::init(&config.telemetry);
+    let stop = stop_on_signal()?;
+    let app = Box::pin(App::build(config.clone(), telemetry.metrics().clone())).await?;
+    let served = Box::pin(app.serve(telemetry.exposition().clone(), stop, || serving(&config))).await;
+    telemetry.shutdown(Duration::from_secs(5));
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+/// The service for a command that runs once; its result goes to standard output, its log to standard error.
+async fn tool(config: Config) -> anyhow::Result<App> {
+    let telemetry = telemetry::init_on(&config.telemetry, telemetry::log::Output::Stderr);
+    Box::pin(App::build(config, telemetry.metrics().clone())).await
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
+    let applied = app::migrate(config).await?;
+    for name in &applied {
+        println!("applied {name}");
+    }
+    if applied.is_empty() {
+        println!("the schema is up to date");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(config: Config) -> anyhow::Result<ExitCode> {
+    let app = tool(config).await?;
+    let mut failed = false;
+    for (dependency, problem) in app.check().await {
+        failed |= problem.is_some();
+        println!("{dependency}: {}", problem.as_deref().unwrap_or("ok"));
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn list_policy(config: &Config) -> anyhow::Result<ExitCode> {
+    let rules = PolicyHandle::load(&config.policy)?.rules();
+    for action in rules.list() {
+        let mark = if action.overridden { " (overridden)" } else { "" };
+        println!("# {}{mark}\n{}: \"{}\"", action.description, action.action, action.v2);
+        if action.v1 != action.v2 {
+            println!("#   in v1: \"{}\"", action.v1);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fires on SIGTERM and on Ctrl-C.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let fired = stop.clone();
+    tokio_util::task::TaskTracker::new().spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        fired.cancel();
+    });
+    Ok(stop)
+}
+
+#[cfg(feature = "dev")]
+async fn develop(file: Option<&std::path::Path>, options: &Dev) -> anyhow::Result<ExitCode> {
+    use vitrine::dev::{self, DevServices, Existing};
+
+    let mut services =
+        DevServices::start(std::path::Path::new(dev::ROOT), options.ephemeral, Existing::from_env()).await?;
+    let mut base = services.config();
+    // nobody balances load over a development server: it need not wait to be taken out
+    base.server.drain_timeout = Duration::from_secs(5);
+    let config = load::load_over(&base, file)?;
+    app::migrate(&config).await?;
+    if let Some(file) = &options.env_file {
+        services.write_env(file)?;
+    }
+    let served = serve(config, |config| println!("{}", dev::banner(config))).await;
+    services.stop()?;
+    served
+}

@@ -1,0 +1,285 @@
+//! Builds everything from the configuration in dependency order; starts it, drains it, and checks it.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::blobs::{Budget, Stores};
+use crate::catalog::Catalog;
+use crate::catalog::migrate::SchemaVersion;
+use crate::config::Config;
+use crate::error::{Chain, Error, ErrorKind, Result};
+use crate::fetch::Fetcher;
+use crate::flows::{Flows, Parts};
+use crate::http::front::{self, Api};
+use crate::http::ops::{self, Check, Readiness};
+use crate::http::serve;
+use crate::identity::Identity;
+use crate::jobs;
+use crate::policy::PolicyHandle;
+use crate::telemetry::metrics::{Exposition, Metrics, PoolStatus};
+
+/// How long the start waits for the database and the stores.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Pause between two tries of that.
+const START_PAUSE: Duration = Duration::from_millis(500);
+/// How long load balancers are given to notice that a replica is going away, at most; a tenth of the drain.
+const ENDPOINT_REMOVAL: Duration = Duration::from_secs(5);
+/// How long aborted work has to write down its end.
+const ABORT_LIMIT: Duration = Duration::from_secs(15);
+
+/// The service, built and not yet running.
+pub struct App {
+    /// The use cases.
+    pub flows: Flows,
+    identity: Arc<Identity>,
+}
+
+impl App {
+    /// Builds the service. Opens no connection.
+    ///
+    /// # Errors
+    /// Settings and files that cannot be used, one line each.
+    pub async fn build(config: Config, metrics: Metrics) -> anyhow::Result<Self> {
+        let catalog = Catalog::new(&config.database).context("database")?.observed_by(&metrics);
+        let stores = Stores::new(&config.stores, config.default_store.as_deref(), &metrics)
+            .await
+            .map_err(anyhow::Error::msg)?;
+        let budget = Budget::new(config.data.memory_budget.0, config.data.parts_in_flight);
+        let policy = PolicyHandle::load(&config.policy).context("policy")?;
+        let identity = Arc::new(Identity::new(&config.identity).context("identity")?);
+        let fetcher = Fetcher::new(&config.import).context("import")?;
+        observe(&metrics, &catalog, &budget);
+        let (tokens, refusals) = (Arc::clone(&identity), fetcher.clone());
+        metrics.observe_token_cache(move || (tokens.cache_stats().hits, tokens.cache_stats().misses));
+        metrics.observe_refusals(move || refusals.refusals());
+        let parts = Parts {
+            config: Arc::new(config),
+            catalog,
+            stores,
+            budget,
+            policy,
+            fetcher,
+            metrics,
+            tracker: TaskTracker::new(),
+            abort: CancellationToken::new(),
+            task_added: Notify::new(),
+        };
+        Ok(Self { flows: Flows::new(parts), identity })
+    }
+
+    /// The questions that `/readyz` and `vitrine check` ask.
+    pub fn checks(&self) -> Vec<Check> {
+        let catalog = self.flows.catalog.clone();
+        let schema = Check::new("database", move || {
+            let catalog = catalog.clone();
+            async move { check_schema(&catalog).await.map_err(|error| Chain(&error).to_string()) }
+        });
+        let stores = self.flows.stores.iter().cloned().map(|store| {
+            Check::new(format!("store:{}", store.id), move || {
+                let store = store.clone();
+                async move { store.check().await.map_err(|error| Chain(&error).to_string()) }
+            })
+        });
+        std::iter::once(schema).chain(stores).collect()
+    }
+
+    /// Every dependency with what is wrong about it, if anything; for `vitrine check`.
+    pub async fn check(&self) -> Vec<(String, Option<String>)> {
+        let mut findings = Vec::new();
+        findings.push(("database".to_owned(), problem(check_schema(&self.flows.catalog)).await));
+        for store in self.flows.stores.iter() {
+            findings.push((format!("store {}", store.id), problem(store.check()).await));
+        }
+        findings.push(("identity".to_owned(), problem(self.identity.check()).await));
+        findings
+    }
+
+    /// Waits, within a bound, until the dependencies that requests need are there; creates buckets where asked to.
+    async fn wait_for_dependencies(&self) -> anyhow::Result<()> {
+        let stores = async {
+            for store in self.flows.stores.iter() {
+                if self.flows.config.stores.get(&*store.id).is_some_and(|config| config.create_bucket) {
+                    store.create_bucket().await.map_err(Error::internal)?;
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        let ready = async {
+            while let Err(error) = check_schema(&self.flows.catalog).await {
+                warn!(error = %Chain(&error), "waiting for the database");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+        };
+        timeout(START_LIMIT, ready).await.context("the database did not become usable in time")?;
+        timeout(START_LIMIT, stores).await.context("the stores did not answer in time")?.context("stores")
+    }
+
+    /// Serves the API and the operators' port, with background work where configured, until `stop` fires; then
+    /// drains. `serving` is called once requests are accepted.
+    ///
+    /// # Errors
+    /// Addresses that cannot be bound, dependencies that do not come up.
+    pub async fn serve(
+        self,
+        exposition: Exposition,
+        stop: CancellationToken,
+        serving: impl FnOnce(),
+    ) -> anyhow::Result<()> {
+        let config = Arc::clone(&self.flows.config);
+        let ops_listener = bind(config.server.ops_bind).await?;
+        let listener = bind(config.server.bind).await?;
+        let checks = self.checks();
+        let readiness = Readiness::new(&checks);
+        let tracker = TaskTracker::new();
+        let stop_ops = CancellationToken::new();
+        let limits = serve::Limits::from(&config.server);
+        let ops = ops::router(readiness.clone(), exposition);
+        tracker.spawn(serve::serve(ops_listener, ops, limits, stop_ops.clone(), tracker.clone()));
+        tokio::select! {
+            waited = self.wait_for_dependencies() => waited?,
+            () = stop.cancelled() => return Ok(()),
+        }
+        readiness.round(&checks).await;
+        tracker.spawn(readiness.clone().probe(checks, stop_ops.clone()));
+
+        let stop_jobs = CancellationToken::new();
+        if config.jobs.enabled {
+            self.start_jobs(&stop_jobs);
+        }
+        let stop_accepting = CancellationToken::new();
+        let api =
+            serve::serve(listener, self.router(), limits, stop_accepting.clone(), self.flows.tracker.clone());
+        let api = tracker.spawn(api);
+        info!(address = %config.server.bind, "serving the Images API");
+        serving();
+
+        stop.cancelled().await;
+        info!("draining");
+        readiness.drain();
+        tokio::time::sleep(ENDPOINT_REMOVAL.min(config.server.drain_timeout / 10)).await;
+        stop_accepting.cancel();
+        stop_jobs.cancel();
+        let _ = api.await;
+        self.flows.finish().await;
+        stop_ops.cancel();
+        tracker.close();
+        let _ = timeout(ABORT_LIMIT, tracker.wait()).await;
+        info!("stopped");
+        Ok(())
+    }
+
+    /// Background work only, with the operators' port, until `stop` fires.
+    ///
+    /// # Errors
+    /// As [`App::serve`].
+    pub async fn work(self, exposition: Exposition, stop: CancellationToken) -> anyhow::Result<()> {
+        let config = Arc::clone(&self.flows.config);
+        let ops_listener = bind(config.server.ops_bind).await?;
+        let checks = self.checks();
+        let readiness = Readiness::new(&checks);
+        let tracker = TaskTracker::new();
+        let stop_ops = CancellationToken::new();
+        let ops = ops::router(readiness.clone(), exposition);
+        let limits = serve::Limits::from(&config.server);
+        tracker.spawn(serve::serve(ops_listener, ops, limits, stop_ops.clone(), tracker.clone()));
+        tokio::select! {
+            waited = self.wait_for_dependencies() => waited?,
+            () = stop.cancelled() => return Ok(()),
+        }
+        tracker.spawn(readiness.clone().probe(checks, stop_ops.clone()));
+        let stop_jobs = stop.child_token();
+        self.start_jobs(&stop_jobs);
+        info!("background work has started");
+        stop.cancelled().await;
+        readiness.drain();
+        self.flows.finish().await;
+        stop_ops.cancel();
+        tracker.close();
+        let _ = timeout(ABORT_LIMIT, tracker.wait()).await;
+        Ok(())
+    }
+
+    /// The service of the API port.
+    pub fn router(&self) -> Router {
+        front::service(Api { flows: self.flows.clone(), identity: Arc::clone(&self.identity) })
+    }
+
+    /// Starts the task runner and the sweep; `stop` ends both.
+    pub fn start_jobs(&self, stop: &CancellationToken) {
+        self.flows.tracker.spawn(jobs::runner::run(self.flows.clone(), stop.clone()));
+        self.flows.tracker.spawn(jobs::reconcile::run(self.flows.clone(), stop.clone()));
+    }
+}
+
+impl Flows {
+    /// Lets tracked work end: it is told to stop, and has a bounded time to write down how far it came.
+    async fn finish(&self) {
+        self.abort.cancel();
+        self.tracker.close();
+        if timeout(ABORT_LIMIT, self.tracker.wait()).await.is_err() {
+            warn!("work was left unfinished; the sweep will end it");
+        }
+    }
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+async fn problem<E: StdError + 'static>(check: impl Future<Output = Result<(), E>>) -> Option<String> {
+    match timeout(START_LIMIT, check).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(Chain(&error).to_string()),
+        Err(_) => Some("no answer in time".to_owned()),
+    }
+}
+
+async fn check_schema(catalog: &Catalog) -> Result<()> {
+    match catalog.schema_version().await? {
+        SchemaVersion::Usable => Ok(()),
+        SchemaVersion::Older => Err(schema_fault("the schema is too old: run `vitrine migrate`")),
+        SchemaVersion::TooNew => Err(schema_fault("the schema is newer than this release can use")),
+    }
+}
+
+/// Read by operators alone: on the readiness page, in the log, and from `vitrine check`.
+fn schema_fault(text: &'static str) -> Error {
+    Error::new(ErrorKind::Internal, text)
+}
+
+fn observe(metrics: &Metrics, catalog: &Catalog, budget: &Budget) {
+    let pool = catalog.clone();
+    metrics.observe_pool(move || {
+        let status = pool.pool_status();
+        PoolStatus {
+            max: status.max,
+            idle: status.available,
+            used: status.size - status.available,
+            waiting: status.waiting,
+        }
+    });
+    let budget = budget.clone();
+    metrics.observe_permits(move || usize::try_from(budget.free() >> 20).unwrap_or(usize::MAX));
+}
+
+/// Brings the schema up to date and says what was done.
+///
+/// # Errors
+/// When the database is out of reach or a migration fails.
+pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
+    let catalog = Catalog::new(&config.database).context("database")?;
+    match timeout(Duration::from_secs(600), catalog.migrate()).await {
+        Ok(applied) => applied.context("migrate"),
+        Err(_) => bail!("the migration did not end in time"),
+    }
+}

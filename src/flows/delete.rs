@@ -1,0 +1,93 @@
+//! Delete and restore images, and remove the objects that leaves behind.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::catalog::blobs::Blob;
+use crate::catalog::images::Deleted;
+use crate::domain::image::{Access, Image, Status};
+use crate::error::{Chain, Error, ErrorKind, Result};
+use crate::faultpoint;
+
+use super::{Call, Flows, may_write, refuse_stranger};
+
+/// How often a delete is judged anew when somebody else changed the record meanwhile.
+const DELETE_TRIES: usize = 4;
+/// How long an answer waits for the removal of objects; what is slower is finished in the background.
+const REMOVAL_WAIT: Duration = Duration::from_secs(5);
+
+impl Flows {
+    /// Deletes an image in the order of images-v1.md §7. The row stays, because ids stay taken.
+    pub async fn delete_image(&self, call: &Call, id: &str) -> Result<()> {
+        may_write(&call.caller)?;
+        self.allow(call, "delete_image")?;
+        for _ in 0..DELETE_TRIES {
+            let found = self.find(call, id).await?;
+            let image = &found.image;
+            check_deletable(image)?;
+            if found.access != Access::Write {
+                return Err(refuse_stranger(image, "delete"));
+            }
+            let delayed = self.config.images.delayed_delete;
+            if let Deleted::Done(garbage) =
+                self.catalog.delete_image(image.id, image.revision, delayed).await?
+            {
+                faultpoint::pass("delete.committed");
+                self.remove_soon(garbage).await;
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorKind::Concurrent, "Image operation conflicts"))
+    }
+
+    /// Removes objects that the ledger has given up, without failing anybody: what does not succeed now is the
+    /// sweep's work.
+    pub(crate) async fn remove_soon(&self, garbage: Vec<Blob>) {
+        let flows = self.clone();
+        let removal = self.tracker.spawn(async move {
+            for blob in garbage {
+                flows.remove_garbage(&blob).await;
+            }
+        });
+        let _ = tokio::time::timeout(REMOVAL_WAIT, removal).await;
+    }
+
+    /// Removes one object and its ledger row. Returns whether both are gone.
+    pub(crate) async fn remove_garbage(&self, blob: &Blob) -> bool {
+        let Some(store) = self.stores.get(&blob.store) else {
+            warn!(store = blob.store, blob.key = blob.key, "garbage lies in a store that is not configured");
+            return false;
+        };
+        let removed = async {
+            if blob.abandoned {
+                // its writer may have ended before it wrote down the id of its multipart upload
+                store.abort_uploads_of(&blob.key).await.map_err(Error::internal)?;
+            }
+            store.remove(&blob.key, blob.upload_id.as_deref()).await.map_err(Error::internal)?;
+            faultpoint::pass("garbage.removed");
+            self.catalog.forget_blob(blob, self.config.jobs.garbage_grace).await?;
+            Ok::<_, Error>(())
+        };
+        match removed.await {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(blob.key = blob.key, error = %Chain(&error), "garbage could not be removed yet");
+                false
+            }
+        }
+    }
+}
+
+fn check_deletable(image: &Image) -> Result<()> {
+    if image.status == Status::Deleted {
+        return Err(Error::not_found(format!("Image {} not found.", image.id)));
+    }
+    if image.protected {
+        return Err(Error::forbidden("Image is protected"));
+    }
+    if image.status == Status::PendingDelete {
+        return Err(Error::forbidden("Forbidden to delete a pending_delete image."));
+    }
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! Create, show, list and update image records.
+
+use time::OffsetDateTime;
+
+use crate::catalog;
+use crate::domain::attributes::Attributes;
+use crate::domain::image::{Access, Image, ImageId, Properties, Status, Visibility, access};
+use crate::domain::protection::Operation;
+use crate::domain::query::ImageQuery;
+use crate::error::{Error, ErrorKind, Result};
+use crate::faultpoint;
+
+use super::sources::Sources;
+use super::{Call, Flows, Found, may_write, refuse_stranger};
+
+/// How often an update is computed anew when somebody else changed the record meanwhile.
+const UPDATE_TRIES: usize = 4;
+
+/// An image to create.
+#[derive(Default)]
+pub struct NewImage {
+    /// What the client sent, settled.
+    pub attributes: Attributes,
+    /// Where its data comes from.
+    pub sources: Sources,
+}
+
+/// A change of an image.
+#[derive(Default)]
+pub struct ImageChange {
+    /// What the client sent, settled.
+    pub attributes: Attributes,
+    /// Where data for a queued image comes from.
+    pub sources: Sources,
+    /// Whether properties that were not sent are removed.
+    pub purge_properties: bool,
+}
+
+impl Flows {
+    /// Creates a record and fills it if a source is named, in the order of images-v1.md §5.3.
+    pub async fn create_image(&self, call: &Call, new: NewImage) -> Result<Image> {
+        let NewImage { mut attributes, sources } = new;
+        may_write(&call.caller)?;
+        self.allow(call, "add_image")?;
+        self.allow_publicity(call, &attributes)?;
+        self.allow_sources(call, &sources)?;
+        for name in attributes.properties.keys() {
+            self.allow_property(call, Operation::Create, name)?;
+        }
+        self.check_property_quota(attributes.properties.len())?;
+        let mut sources = self.check_sources(call, sources, attributes.size)?;
+        self.measure_remote(&mut sources).await?;
+        if sources.remote_size.is_some() {
+            attributes.size = sources.remote_size;
+        }
+        let id = wanted_id(attributes.id.as_deref())?;
+        attributes.check_ranges()?;
+        let image = self.insert(call, id, attributes, sources.any()).await?;
+        faultpoint::pass("image.inserted");
+        self.fill(call, image, sources).await
+    }
+
+    async fn insert(
+        &self,
+        call: &Call,
+        id: ImageId,
+        attributes: Attributes,
+        has_source: bool,
+    ) -> Result<Image> {
+        let born_empty = attributes.size == Some(0) && !has_source;
+        let image = Image {
+            id,
+            owner: match attributes.owner {
+                Some(owner) if call.caller.is_admin => owner,
+                _ => call.caller.project.clone(),
+            },
+            name: attributes.name.flatten(),
+            status: if born_empty { Status::Active } else { Status::Queued },
+            visibility: attributes.visibility.unwrap_or(Visibility::Shared),
+            os_hidden: false,
+            protected: attributes.protected.unwrap_or_default(),
+            disk_format: attributes.disk_format.flatten(),
+            container_format: attributes.container_format.flatten(),
+            min_disk: attributes.min_disk.map_or(Ok(0), i32::try_from).map_err(Error::internal)?,
+            min_ram: attributes.min_ram.map_or(Ok(0), i32::try_from).map_err(Error::internal)?,
+            size: Some(attributes.size.unwrap_or_default()),
+            virtual_size: attributes.virtual_size.flatten(),
+            checksum: attributes.checksum.flatten(),
+            os_hash_algo: None,
+            os_hash_value: None,
+            tags: Vec::new(),
+            properties: attributes.properties,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+            deleted_at: None,
+            revision: 0,
+        };
+        let inserted = self.catalog.insert_image(&image, self.config.limits.image_count_total).await;
+        inserted.map_err(|error| match error.kind {
+            catalog::ErrorKind::Duplicate => {
+                Error::conflict(format!("An image with identifier {id} already exists")).with_source(error)
+            }
+            _ => error.into(),
+        })
+    }
+
+    /// Metadata of one image.
+    pub async fn show_image(&self, call: &Call, id: &str) -> Result<Image> {
+        self.allow(call, "get_image")?;
+        self.find(call, id).await.map(|found| found.image)
+    }
+
+    /// Whether the caller may list at all.
+    pub fn allow_list(&self, call: &Call) -> Result<()> {
+        self.allow(call, "get_images")
+    }
+
+    /// One page of images. The marker must be an image the caller may see, and a deleted one only counts where the
+    /// list can hold it.
+    pub async fn list_images(&self, call: &Call, query: &ImageQuery) -> Result<Vec<Image>> {
+        self.allow_list(call)?;
+        if let Some(marker) = query.marker {
+            self.check_marker(call, marker, query.include_deleted).await?;
+        }
+        if query.limit == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(self.catalog.list_images(query).await?)
+    }
+
+    async fn check_marker(&self, call: &Call, marker: ImageId, include_deleted: bool) -> Result<()> {
+        let invalid = || Error::invalid("Invalid marker. Image could not be found.");
+        let row = self.catalog.image(marker, call.caller.project.as_deref()).await?.ok_or_else(invalid)?;
+        let mut image = row.image;
+        if include_deleted {
+            image.deleted_at = None;
+        }
+        match access(&call.caller, &image, row.membership.as_ref()) {
+            Access::None => Err(invalid()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes a record and fills it if a source is named, in the order of images-v1.md §6.1. A record that changed
+    /// between read and write is read and judged again.
+    pub async fn update_image(&self, call: &Call, id: &str, change: ImageChange) -> Result<Image> {
+        let ImageChange { attributes, sources, purge_properties } = change;
+        may_write(&call.caller)?;
+        self.allow(call, "modify_image")?;
+        self.allow_publicity(call, &attributes)?;
+        self.allow_sources(call, &sources)?;
+        let mut found = self.find(call, id).await?;
+        check_state(call, &found.image, &attributes, sources.has_data())?;
+        let sources = self.check_sources(call, sources, attributes.size)?;
+        for _ in 0..UPDATE_TRIES {
+            check_state(call, &found.image, &attributes, sources.has_data())?;
+            if sources.names_url() && found.image.status != Status::Queued {
+                return Err(Error::invalid(
+                    "Attempted to update Location field for an image not in queued status.",
+                ));
+            }
+            let changed = self.changed(call, &found, &attributes, purge_properties)?;
+            if let Some(image) = self.catalog.update_image(&changed).await? {
+                return if image.status == Status::Queued {
+                    self.fill(call, image, sources).await
+                } else {
+                    Ok(image)
+                };
+            }
+            found = self.find(call, id).await?;
+        }
+        Err(Error::new(ErrorKind::Concurrent, "Image operation conflicts"))
+    }
+
+    /// The record as it will be.
+    fn changed(&self, call: &Call, found: &Found, sent: &Attributes, purge: bool) -> Result<Image> {
+        let image = &found.image;
+        let properties = self.changed_properties(call, &image.properties, &sent.properties, purge)?;
+        if found.access != Access::Write {
+            return Err(refuse_stranger(image, "update"));
+        }
+        sent.check_ranges().map_err(|error| {
+            Error::invalid(format!("Failed to update image metadata. Got error: {}", error.message()))
+        })?;
+        let mut changed = Image { properties, ..image.clone() };
+        apply(&mut changed, sent);
+        if let (Some(owner), true) = (&sent.owner, call.caller.is_admin) {
+            changed.owner.clone_from(owner);
+        }
+        Ok(changed)
+    }
+
+    /// New set of properties under protections, purge and quota (images-v1.md §6.3, §10.5).
+    fn changed_properties(
+        &self,
+        call: &Call,
+        old: &Properties,
+        sent: &Properties,
+        purge: bool,
+    ) -> Result<Properties> {
+        let mut result = sent.clone();
+        for (name, value) in sent {
+            match old.get(name) {
+                None => self.allow_property(call, Operation::Create, name)?,
+                Some(present) => {
+                    self.allow_property(call, Operation::Read, name)?;
+                    if present != value {
+                        self.allow_property(call, Operation::Update, name)?;
+                    }
+                }
+            }
+        }
+        for (name, value) in old.iter().filter(|(name, _)| !sent.contains_key(*name)) {
+            if !purge || !self.property_allowed(call, Operation::Read, name) {
+                result.insert(name.clone(), value.clone());
+            } else {
+                self.allow_property(call, Operation::Delete, name)?;
+            }
+        }
+        if !sent.is_empty() {
+            self.check_property_quota(result.len())?;
+        }
+        Ok(result)
+    }
+
+    /// The properties of an image that the caller may read.
+    pub fn readable_properties(&self, call: &Call, image: &Image) -> Properties {
+        let mut properties = image.shown_properties();
+        properties.retain(|name, _| self.property_allowed(call, Operation::Read, name));
+        properties
+    }
+
+    fn property_allowed(&self, call: &Call, operation: Operation, name: &str) -> bool {
+        self.policy.protections().allows(operation, name, &call.caller, &self.policy.rules(), call.dialect)
+    }
+
+    fn allow_property(&self, call: &Call, operation: Operation, name: &str) -> Result<()> {
+        if self.property_allowed(call, operation, name) {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!("Property '{name}' is protected")))
+    }
+
+    fn allow_publicity(&self, call: &Call, attributes: &Attributes) -> Result<()> {
+        if attributes.visibility == Some(Visibility::Public) {
+            self.allow(call, "publicize_image")?;
+        }
+        Ok(())
+    }
+
+    fn check_property_quota(&self, attempted: usize) -> Result<()> {
+        let maximum = self.config.limits.image_property_quota;
+        if maximum < 0 || i64::try_from(attempted).is_ok_and(|n| n <= maximum) {
+            return Ok(());
+        }
+        Err(Error::limit_exceeded(format!(
+            "The limit has been exceeded on the number of allowed image properties. Attempted: {attempted}, \
+             Maximum: {maximum}"
+        )))
+    }
+}
+
+fn wanted_id(sent: Option<&str>) -> Result<ImageId> {
+    let Some(sent) = sent else { return Ok(ImageId::random()) };
+    sent.parse()
+        .map_err(|_| Error::invalid(format!("Invalid image id format: {sent}. Invalid image id format")))
+}
+
+/// What the state of the image forbids, whoever asks (images-v1.md §6.1 rows 8 to 11).
+fn check_state(call: &Call, image: &Image, sent: &Attributes, has_data: bool) -> Result<()> {
+    if image.is_deleted() {
+        return Err(Error::forbidden("Forbidden to update deleted image."));
+    }
+    let status = image.status.as_str();
+    let locked = matches!(image.status, Status::Active | Status::Deactivated) && !call.caller.is_admin;
+    let size_differs = sent.size.is_some() && sent.size != image.size;
+    let checksum_differs = sent.checksum.as_ref().is_some_and(|sent| *sent != image.checksum);
+    for (name, differs) in [("size", size_differs), ("checksum", checksum_differs)] {
+        if locked && differs {
+            return Err(Error::forbidden(format!("Forbidden to modify '{name}' of {status} image.")));
+        }
+    }
+    let status_differs = sent.status.as_ref().is_some_and(|sent| sent.as_deref() != Some(status));
+    let id_differs = sent.id.as_ref().is_some_and(|sent| sent.parse() != Ok(image.id));
+    for (name, differs) in [("status", status_differs), ("id", id_differs)] {
+        if differs {
+            return Err(Error::forbidden(format!("Forbidden to modify '{name}' of image.")));
+        }
+    }
+    if has_data && image.status != Status::Queued {
+        return Err(Error::conflict("Cannot upload to an unqueued image"));
+    }
+    Ok(())
+}
+
+fn apply(image: &mut Image, sent: &Attributes) {
+    fn set<T: Clone>(field: &mut T, sent: Option<&T>) {
+        if let Some(value) = sent {
+            field.clone_from(value);
+        }
+    }
+    set(&mut image.name, sent.name.as_ref());
+    set(&mut image.visibility, sent.visibility.as_ref());
+    set(&mut image.protected, sent.protected.as_ref());
+    set(&mut image.disk_format, sent.disk_format.as_ref());
+    set(&mut image.container_format, sent.container_format.as_ref());
+    set(&mut image.virtual_size, sent.virtual_size.as_ref());
+    set(&mut image.checksum, sent.checksum.as_ref());
+    if sent.size.is_some() {
+        image.size = sent.size;
+    }
+    // both were checked to fit
+    set(&mut image.min_disk, sent.min_disk.and_then(|n| n.try_into().ok()).as_ref());
+    set(&mut image.min_ram, sent.min_ram.and_then(|n| n.try_into().ok()).as_ref());
+}

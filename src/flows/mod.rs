@@ -1,0 +1,162 @@
+//! Use cases: the only layer that works with catalog and stores at once.
+//!
+//! Each flow authorises before any effect and leaves the dialects nothing but parsing and rendering. Where the two
+//! APIs follow different rules, the rule is a field of the command.
+
+pub mod delete;
+pub mod download;
+pub mod images;
+pub mod import;
+pub mod members;
+pub mod scrub;
+pub mod sources;
+pub mod sweep;
+pub mod upload;
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::blobs::Stores;
+use crate::blobs::budget::Budget;
+use crate::catalog::{self, Catalog};
+use crate::config::Config;
+use crate::domain::caller::Caller;
+use crate::domain::image::{Access, Image, ImageId, access};
+use crate::domain::member::Member;
+use crate::domain::policy::{Dialect, Target};
+use crate::error::{Error, Result};
+use crate::fetch::Fetcher;
+use crate::policy::PolicyHandle;
+use crate::telemetry::metrics::Metrics;
+
+/// What a client should wait before it tries again while a dependency is away.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// One request on behalf of somebody.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Who asks.
+    pub caller: Caller,
+    /// Whose default rules apply.
+    pub dialect: Dialect,
+    /// Id of the request, `req-…`.
+    pub request_id: String,
+}
+
+/// What the flows work with.
+pub struct Parts {
+    /// Effective configuration.
+    pub config: Arc<Config>,
+    /// Metadata.
+    pub catalog: Catalog,
+    /// Image data.
+    pub stores: Stores,
+    /// Memory for parts of uploads.
+    pub budget: Budget,
+    /// Rules in force.
+    pub policy: PolicyHandle,
+    /// Access to what users name.
+    pub fetcher: Fetcher,
+    /// Instruments.
+    pub metrics: Metrics,
+    /// Work that must finish before the process ends.
+    pub tracker: TaskTracker,
+    /// Fires when what still runs after the drain must stop.
+    pub abort: CancellationToken,
+    /// Wakes the task runner of this replica.
+    pub task_added: Notify,
+}
+
+/// The use cases of the service.
+#[derive(Clone)]
+pub struct Flows(Arc<Parts>);
+
+impl Deref for Flows {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// An image the caller may know about.
+pub(crate) struct Found {
+    pub image: Image,
+    pub access: Access,
+    pub membership: Option<Member>,
+}
+
+impl Flows {
+    /// Puts the use cases on top of `parts`.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Asks the policy for an action that is judged without an image.
+    pub(crate) fn allow(&self, call: &Call, action: &str) -> Result<()> {
+        self.allow_on(call, action, &Target::none())
+    }
+
+    /// Asks the policy for an action on something.
+    pub(crate) fn allow_on(&self, call: &Call, action: &str, target: &Target<'_>) -> Result<()> {
+        let allowed = self.policy.rules().check(call.dialect, action, &call.caller, target);
+        if allowed.is_err() {
+            self.metrics.policy_denied();
+        }
+        allowed
+    }
+
+    /// The image, if the caller may know about it.
+    pub(crate) async fn find(&self, call: &Call, id: &str) -> Result<Found> {
+        let unknown = || Error::not_found(format!("Image with identifier {id} not found"));
+        let parsed: ImageId = id.parse().map_err(|_| unknown())?;
+        let row = self.catalog.image(parsed, call.caller.project.as_deref()).await?.ok_or_else(unknown)?;
+        match access(&call.caller, &row.image, row.membership.as_ref()) {
+            Access::None => Err(unknown()),
+            access => Ok(Found { image: row.image, access, membership: row.membership }),
+        }
+    }
+}
+
+/// Anonymous callers change nothing.
+pub(crate) fn may_write(caller: &Caller) -> Result<()> {
+    if caller.read_only { Err(Error::forbidden("Read-only access")) } else { Ok(()) }
+}
+
+/// For a caller who can see the image but has no say in it: 403 where its existence is public, else 404.
+pub(crate) fn refuse_stranger(image: &Image, action: &str) -> Error {
+    use crate::domain::image::Visibility::{Community, Public};
+    if matches!(image.visibility, Public | Community) && image.owner.is_some() {
+        Error::forbidden(format!("Forbidden to {action} image: {}", image.id))
+    } else {
+        Error::not_found(format!("Image with identifier {} not found", image.id))
+    }
+}
+
+impl From<catalog::Error> for Error {
+    fn from(error: catalog::Error) -> Self {
+        match error.kind {
+            catalog::ErrorKind::Unavailable => {
+                Self::unavailable("The service is temporarily unable to reach its database.", RETRY_AFTER)
+                    .with_source(error)
+            }
+            catalog::ErrorKind::OutOfRange => {
+                Self::invalid("A value is too long or has characters that cannot be stored.")
+                    .with_source(error)
+            }
+            catalog::ErrorKind::QuotaExceeded => {
+                Self::limit_exceeded("The storage quota of the project has been exceeded.").with_source(error)
+            }
+            catalog::ErrorKind::CountExceeded => Self::limit_exceeded(
+                "The limit has been exceeded on the number of images or uploads of this project.",
+            )
+            .with_source(error),
+            _ => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The front of the API port: what happens to every request before and after its handler, in order.
+//!
+//! head checks → request id and span → CORS → health check → version negotiation → authentication → handler →
+//! fault body → headers of every response → metrics and log line.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use percent_encoding::percent_decode_str;
+use tower::ServiceExt;
+use tracing::{Instrument, Span, info, info_span};
+use uuid::Uuid;
+
+use crate::config;
+use crate::domain::policy::Dialect;
+use crate::error::{Error, Result};
+use crate::flows::{Call, Flows};
+use crate::identity::{self, Identity};
+use crate::telemetry::metrics::BodySizes;
+use crate::telemetry::trace;
+
+use super::fault::{self, Fault};
+use super::serve::Peer;
+use super::versions::{self, Destination};
+use super::{body, healthcheck, link, v1};
+
+/// Header that names a request, in both directions.
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+/// Longest request id taken over from a client, in characters.
+const LONGEST_REQUEST_ID: usize = 64;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct Api {
+    /// Use cases.
+    pub flows: Flows,
+    /// Source of identity.
+    pub identity: Arc<Identity>,
+}
+
+/// The service of the API port.
+pub fn service(api: Api) -> Router {
+    let routes = v1::routes().route_layer(middleware::from_fn(note_route)).with_state(api.clone());
+    Router::new().fallback(answer).with_state(Front { api, routes })
+}
+
+#[derive(Clone)]
+struct Front {
+    api: Api,
+    routes: Router,
+}
+
+/// The route template of a response, for metrics and logs.
+#[derive(Clone)]
+struct Route(MatchedPath);
+
+async fn note_route(path: MatchedPath, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(Route(path));
+    response
+}
+
+async fn answer(State(front): State<Front>, request: Request) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let headers = request.headers().clone();
+    let metrics = &front.api.flows.metrics;
+    let _active = metrics.http_active(&method);
+    let (request_id, refused) = request_id(&headers);
+    let span = info_span!(
+        "request",
+        request_id,
+        http.request.method = %method,
+        trace_id = tracing::field::Empty,
+        project.id = tracing::field::Empty,
+        user.id = tracing::field::Empty,
+    );
+    trace::adopt(&span, &headers);
+    let handled = async {
+        let response = match refused {
+            Some(fault) => fault.into_response(),
+            None => unpanicked(front.dispatch(request, &request_id)).await,
+        };
+        let mut response = fault::render(&method, &headers, response);
+        front.add_headers(&headers, &request_id, response.headers_mut());
+        let route = response.extensions_mut().remove::<Route>();
+        let route = route.as_ref().map(|route| route.0.as_str());
+        let (status, duration) = (response.status(), started.elapsed());
+        metrics.http_request(&method, route, status, duration);
+        let sizes = BodySizes { request: announced(&headers), response: announced(response.headers()) };
+        metrics.http_bodies(&method, route, status, sizes);
+        log(&method, route, status, duration);
+        response
+    };
+    handled.instrument(span).await
+}
+
+async fn unpanicked(response: impl Future<Output = Response>) -> Response {
+    let caught = AssertUnwindSafe(response).catch_unwind().await;
+    caught.unwrap_or_else(|_| Fault::from(Error::internal("a handler panicked")).into_response())
+}
+
+fn announced(headers: &HeaderMap) -> u64 {
+    body::length(headers).unwrap_or_default()
+}
+
+fn log(method: &Method, route: Option<&str>, status: StatusCode, duration: Duration) {
+    let duration_ms = duration.as_secs_f64() * 1000.0;
+    info!(%method, http.route = route.unwrap_or("-"), status = status.as_u16(), duration_ms, "request answered");
+}
+
+impl Front {
+    async fn dispatch(&self, mut request: Request, request_id: &str) -> Response {
+        let config = &self.api.flows.config;
+        let peer = peer(&request);
+        if request.method() == Method::OPTIONS {
+            return (StatusCode::OK, [(header::CONTENT_LENGTH, "0")]).into_response();
+        }
+        if request.uri().path() == "/healthcheck" {
+            let disable_file = config.server.disable_by_file_path.as_deref();
+            return healthcheck::answer(request.method(), request.headers(), disable_file).await;
+        }
+        let base = link::base(&config.server, request.headers(), peer);
+        match versions::negotiate(request.uri(), request.headers(), config.server.v1) {
+            Destination::Document(status) => versions::document(status, &base, config.server.v1),
+            Destination::V1(rest) => match self.prepare(&mut request, peer, &rest, request_id).await {
+                Ok(()) => {
+                    request.extensions_mut().insert(LinkBase(base.into()));
+                    self.routes.clone().oneshot(request).await.into_response()
+                }
+                Err(error) => self.refuse(error),
+            },
+        }
+    }
+
+    /// Authenticates the request and moves it to the one path its version is routed under.
+    async fn prepare(&self, request: &mut Request, peer: IpAddr, rest: &str, request_id: &str) -> Result<()> {
+        let mut caller = self
+            .api
+            .identity
+            .authenticate(identity::Request {
+                headers: request.headers(),
+                peer,
+                method: request.method(),
+                path: request.uri().path(),
+            })
+            .await?;
+        caller.is_admin = self.api.flows.policy.rules().is_admin(&caller);
+        let span = Span::current();
+        span.record("project.id", caller.project.as_deref());
+        span.record("user.id", caller.user.as_deref());
+        // API parity: ids have no syntax, so one that is no text is not found; the router would say 400 (A37)
+        if percent_decode_str(rest).decode_utf8().is_err() {
+            return Err(Error::not_found(""));
+        }
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        *request.uri_mut() = Uri::try_from(format!("/v1{rest}{query}"))
+            .map_err(|error| Error::not_found("").with_source(error))?;
+        request.extensions_mut().insert(Call {
+            caller,
+            dialect: Dialect::V1,
+            request_id: request_id.to_owned(),
+        });
+        Ok(())
+    }
+
+    fn refuse(&self, error: Error) -> Response {
+        let mut response = Fault::from(error).into_response();
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(Ok(challenge)) = self.api.identity.challenge().map(HeaderValue::try_from)
+        {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    fn add_headers(&self, request: &HeaderMap, request_id: &str, headers: &mut HeaderMap) {
+        if let Ok(id) = HeaderValue::try_from(request_id) {
+            headers.insert(REQUEST_ID.clone(), id);
+        }
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        allow_origin(&self.api.flows.config.server, request, headers);
+    }
+}
+
+/// CORS for the configured origins, and for no other (hardening A57).
+fn allow_origin(server: &config::Server, request: &HeaderMap, headers: &mut HeaderMap) {
+    const METHODS: HeaderValue = HeaderValue::from_static("GET, PUT, POST, DELETE, PATCH");
+    const EXPOSED: HeaderValue = HeaderValue::from_static(
+        "X-Image-Meta-Checksum, X-Auth-Token, X-Subject-Token, X-Service-Token, X-OpenStack-Request-ID",
+    );
+    let Some(origin) = request.get(header::ORIGIN) else { return };
+    if !server.cors_origins.iter().any(|known| known.as_bytes() == origin.as_bytes()) {
+        return;
+    }
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    if request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        let wanted = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+        headers.extend(wanted.map(|wanted| (header::ACCESS_CONTROL_ALLOW_HEADERS, wanted)));
+    }
+}
+
+fn peer(request: &Request) -> IpAddr {
+    request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip())
+}
+
+/// The id of a request: the client's, with `req-` before it, or a new one. A client's id that is too long is refused.
+fn request_id(headers: &HeaderMap) -> (String, Option<Fault>) {
+    let fresh = || format!("req-{}", Uuid::new_v4());
+    let sent =
+        headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
+    if sent.chars().count() > LONGEST_REQUEST_ID {
+        return (fresh(), Some(Fault::status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)));
+    }
+    let usable = !sent.is_empty() && sent.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
+    match (usable, sent.starts_with("req-")) {
+        (false, _) => (fresh(), None),
+        (true, true) => (sent.to_owned(), None),
+        (true, false) => (format!("req-{sent}"), None),
+    }
+}
+
+/// What absolute links in the response start with.
+#[derive(Clone)]
+pub struct LinkBase(Arc<str>);
+
+impl fmt::Display for LinkBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for LinkBase {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        let base = parts.extensions.get::<Self>().cloned();
+        base.ok_or_else(|| Error::internal("the request did not pass the front").into())
+    }
+}

@@ -1,0 +1,4 @@
+//! Background work: claims rows through the catalog and runs flows.
+
+pub mod reconcile;
+pub mod runner;
