@@ -1,0 +1,139 @@
+//! Storage quota and limits on uploads, under concurrency.
+
+use vitrine::catalog::uploads::{Finished, NewUpload, Started};
+use vitrine::catalog::{ErrorKind, Result};
+use vitrine::domain::image::Status;
+
+use super::{GRACE, LEASE, World, image, stored, upload, world};
+
+async fn start(world: &World, owner: &str, reserve: u64, quota: u64) -> Result<uuid::Uuid> {
+    let id = world.queued(owner).await.id;
+    let new = NewUpload { reserve, quota, ..upload(id) };
+    world.catalog.start_upload(&new).await.map(|started| {
+        assert!(matches!(started, Started::Begun(_)));
+        new.blob_id
+    })
+}
+
+/// R-22, A41
+#[tokio::test]
+async fn two_hundred_starts_against_a_quota_for_one_hundred() {
+    let world = world().await;
+    let mut uploads = Vec::new();
+    for _ in 0..200 {
+        uploads.push(NewUpload { reserve: 10, quota: 1000, ..upload(world.queued("p").await.id) });
+    }
+    let starts = uploads.iter().map(|new| world.catalog.start_upload(new));
+    let results = futures_util::future::join_all(starts).await;
+    let refused = results.iter().filter_map(|r| r.as_ref().err()).map(|e| e.kind).collect::<Vec<_>>();
+    assert_eq!(refused, vec![ErrorKind::QuotaExceeded; 100]);
+    assert_eq!(world.catalog.storage_used("p").await.unwrap(), 1000);
+    let saving = "SELECT count(*) FROM images WHERE status = 'saving'";
+    assert_eq!(world.sql.query_one(saving, &[]).await.unwrap().get::<_, i64>(0), 100);
+}
+
+/// A39, A41: bytes of unknown number are admitted as they come.
+#[tokio::test]
+async fn reservations_that_grow_at_once_stay_within_the_quota() {
+    let world = world().await;
+    let mut blobs = Vec::new();
+    for _ in 0..30 {
+        blobs.push(start(&world, "p", 0, 100).await.unwrap());
+    }
+    let grow = blobs.iter().map(|blob| world.catalog.reserve(*blob, 10, 100));
+    let results = futures_util::future::join_all(grow).await;
+    assert_eq!(results.iter().filter(|r| matches!(r, Ok(true))).count(), 10);
+    assert_eq!(world.catalog.storage_used("p").await.unwrap(), 100);
+    let winner = blobs[results.iter().position(Result::is_ok).unwrap()];
+    assert!(world.catalog.reserve(winner, 5, 100).await.unwrap(), "a smaller total changes nothing");
+    assert!(world.catalog.reserve(winner, 10, 100).await.unwrap());
+    assert_eq!(world.catalog.reserve(winner, 11, 100).await.unwrap_err().kind, ErrorKind::QuotaExceeded);
+    assert_eq!(world.catalog.storage_used("p").await.unwrap(), 100);
+}
+
+#[tokio::test]
+async fn the_end_is_judged_by_the_real_size() {
+    let world = world().await;
+    let blob = start(&world, "p", 50, 100).await.unwrap();
+    let over = world.catalog.finish_upload(blob, &stored(101), 100).await;
+    assert_eq!(over.unwrap_err().kind, ErrorKind::QuotaExceeded);
+    assert_eq!(world.ledger(blob).await, Some(("writing".to_owned(), false)), "nothing changed");
+    let finished = world.catalog.finish_upload(blob, &stored(100), 100).await.unwrap();
+    assert!(matches!(finished, Finished::Active(_)));
+    assert_eq!(world.catalog.storage_used("p").await.unwrap(), 100);
+    assert_eq!(start(&world, "p", 1, 100).await.unwrap_err().kind, ErrorKind::QuotaExceeded);
+    start(&world, "p", 1, 0).await.unwrap();
+    start(&world, "other", 1, 100).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_start_leaves_the_image_as_it_was() {
+    let world = world().await;
+    let queued = world.queued("p").await;
+    let new = NewUpload { reserve: 101, quota: 100, ..upload(queued.id) };
+    assert_eq!(world.catalog.start_upload(&new).await.unwrap_err().kind, ErrorKind::QuotaExceeded);
+    assert_eq!(world.get(queued.id).await, queued);
+    assert_eq!(world.ledger(new.blob_id).await, None);
+}
+
+/// A40: deleting does not free space before the bytes are gone.
+#[tokio::test]
+async fn bytes_count_until_the_object_is_gone() {
+    let world = world().await;
+    let (active, _) = world.active("p", 60).await;
+    let failed = start(&world, "p", 40, 100).await.unwrap();
+    world.catalog.delete_image(active.id, active.revision, false).await.unwrap();
+    world.catalog.fail_upload(failed).await.unwrap();
+    assert_eq!(world.catalog.storage_used("p").await.unwrap(), 100);
+    assert_eq!(start(&world, "p", 1, 100).await.unwrap_err().kind, ErrorKind::QuotaExceeded);
+    for blob in world.catalog.claim_garbage(10, LEASE).await.unwrap() {
+        world.catalog.forget_blob(&blob, GRACE).await.unwrap();
+    }
+    assert_eq!(world.catalog.storage_used("p").await.unwrap(), 0);
+    start(&world, "p", 100, 100).await.unwrap();
+}
+
+#[tokio::test]
+async fn external_data_counts_while_its_image_is_there() {
+    let world = world().await;
+    let image = world.queued("p").await;
+    let register = |id, size| world.catalog.activate_with_location(id, "https://images.example/a", size, 100);
+    let active = register(image.id, 60).await.unwrap().unwrap();
+    assert_eq!(world.catalog.storage_used("p").await.unwrap(), 60);
+    let second = world.queued("p").await.id;
+    assert_eq!(register(second, 41).await.unwrap_err().kind, ErrorKind::QuotaExceeded);
+    assert_eq!(register(second, -1).await.unwrap_err().kind, ErrorKind::OutOfRange);
+    assert_eq!(start(&world, "p", 41, 100).await.unwrap_err().kind, ErrorKind::QuotaExceeded);
+    assert_eq!(world.get(second).await.status, Status::Queued);
+    world.catalog.delete_image(active.id, active.revision, false).await.unwrap();
+    assert_eq!(world.catalog.storage_used("p").await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_number_of_uploads_is_limited() {
+    let world = world().await;
+    let mut uploads = Vec::new();
+    for _ in 0..12 {
+        uploads.push(NewUpload { uploading_limit: 3, ..upload(world.queued("p").await.id) });
+    }
+    let starts = uploads.iter().map(|new| world.catalog.start_upload(new));
+    let results = futures_util::future::join_all(starts).await;
+    let begun: Vec<_> = (0..12).filter(|n| results[*n].is_ok()).collect();
+    assert_eq!(begun.len(), 3);
+    world.catalog.finish_upload(uploads[begun[0]].blob_id, &stored(1), 0).await.unwrap();
+    let next = (0..12).find(|n| results[*n].is_err()).unwrap();
+    assert!(matches!(world.catalog.start_upload(&uploads[next]).await.unwrap(), Started::Begun(_)));
+}
+
+#[tokio::test]
+async fn images_without_an_owner_are_nobodys_usage() {
+    let world = world().await;
+    let mut new = image("");
+    new.owner = None;
+    let id = world.add(&new).await.id;
+    let new = NewUpload { reserve: 1000, quota: 10, uploading_limit: 0, ..upload(id) };
+    assert!(matches!(world.catalog.start_upload(&new).await.unwrap(), Started::Begun(_)));
+    let finished = world.catalog.finish_upload(new.blob_id, &stored(1000), 10).await.unwrap();
+    assert!(matches!(finished, Finished::Active(_)));
+    assert_eq!(world.catalog.storage_used("").await.unwrap(), 0);
+}

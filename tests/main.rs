@@ -1,0 +1,7 @@
+//! Tests of the running service against real PostgreSQL and the in-process S3 server.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod catalog;
+mod plans;
+mod support;
