@@ -5,3 +5,4 @@
 mod catalog;
 mod plans;
 mod support;
+mod v1;
