@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod catalog;
+mod faults;
+mod ops;
 mod plans;
 mod support;
 mod v1;
