@@ -1,0 +1,61 @@
+# `make` lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run build test fmt lint check bench conformance clients faults-full clean reset
+
+# a toolchain that rustup installed without changing PATH
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## serve on 127.0.0.1:9292 with PostgreSQL and S3 of its own; ARGS="--ephemeral" throws the data away
+	@scripts/setup compiler $(if $(DATABASE_URL),,postgres)
+	cargo run --release --locked -- dev $(ARGS)
+
+build: ## build in release mode
+	@scripts/setup compiler
+	cargo build --release --locked
+
+test: ## formatting, lints and every test; says how many ran
+	@scripts/setup compiler postgres lints
+	@scripts/test
+
+fmt: ## format the code
+	@scripts/setup compiler lints
+	cargo fmt
+
+lint: ## formatting and lints, warnings being errors
+	@scripts/setup compiler lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+check: ## compile without producing anything: the quickest look for errors
+	@scripts/setup compiler
+	cargo check --locked --all-targets
+
+bench: ## measure throughput, latency and memory of a release build
+	@scripts/setup compiler postgres python
+	@scripts/bench.sh $(ARGS)
+
+conformance: ## run the API conformance checkers of ../shared/conformance against a running service
+	@scripts/setup compiler postgres python
+	@scripts/conformance.sh $(ARGS)
+
+clients: ## drive two replicas behind one address with the stock clients
+	@scripts/setup compiler postgres python
+	@scripts/client-session.sh
+
+faults-full: ## the fault tests with every seed and every point of failure; takes long
+	@scripts/setup compiler postgres
+	VITRINE_TEST_FAULTS=full cargo test --locked --test main -- faults
+
+clean: ## remove what was built
+	cargo clean
+	rm -rf .venv
+
+reset: ## throw away the data of `make run`
+	@target=$$(readlink .vitrine/postgres || true); \
+	case $$target in /var/lib/vitrine-dev-*) rm -rf -- "$$target" ;; esac
+	rm -rf .vitrine
