@@ -8,7 +8,7 @@ use crate::domain::image::{Image, ImageId, Status};
 use crate::domain::member::Member;
 
 use super::blobs::Blob;
-use super::retry::{Attempt, ONCE};
+use super::retry::{Attempt, ONCE, REPEATABLE};
 use super::row::{self, sql};
 use super::{Catalog, ErrorKind, Result, commit};
 
@@ -153,6 +153,29 @@ impl Catalog {
             Ok(Deleted::Done(blobs))
         };
         self.run(ONCE, delete).await
+    }
+
+    /// Takes back a delete that left the image `pending_delete` in `revision`: it is in `status` again. None: it has
+    /// moved on since.
+    pub async fn undelete_image(&self, id: ImageId, revision: i64, status: Status) -> Result<Option<Image>> {
+        let values: super::Values<'_> = &[&id.0, &revision, &status.as_str()];
+        self.change_image(sql!("undelete_image" returning "image"), values).await
+    }
+
+    /// Ends a delete that left the image `pending_delete`; see [`Catalog::delete_image`]. Gives the objects that
+    /// became garbage. Repeatable; nothing happens where the delete was ended or taken back.
+    pub async fn bury_image(&self, id: ImageId) -> Result<Vec<Blob>> {
+        let end = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            if super::row(&transaction, sql!("lock_pending_delete"), &[&id.0]).await?.is_none() {
+                return Ok(Vec::new());
+            }
+            let garbage = bury(&transaction, &[id.0]).await?;
+            commit(transaction).await?;
+            Ok(garbage)
+        };
+        self.run(REPEATABLE, end).await
     }
 
     /// `pending_delete` back to `active`. None: it is not pending.

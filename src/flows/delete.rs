@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tracing::warn;
 
+use crate::blobs;
 use crate::catalog::blobs::Blob;
 use crate::catalog::images::Deleted;
 use crate::domain::image::{Access, Image, Status};
@@ -30,15 +32,37 @@ impl Flows {
                 return Err(refuse_stranger(image, "delete"));
             }
             let delayed = self.config.images.delayed_delete;
-            if let Deleted::Done(garbage) =
-                self.catalog.delete_image(image.id, image.revision, delayed).await?
-            {
+            let data = if delayed { Vec::new() } else { self.catalog.live_blobs(image.id).await? };
+            // with data the image is only hidden at first, as its store may still refuse
+            let hide = delayed || !data.is_empty();
+            if let Deleted::Done(garbage) = self.catalog.delete_image(image.id, image.revision, hide).await? {
                 faultpoint::pass("delete.committed");
                 self.remove_soon(garbage).await;
-                return Ok(());
+                return match data.first() {
+                    Some(blob) => self.remove_data(image, blob).await,
+                    None => Ok(()),
+                };
             }
         }
         Err(Error::new(ErrorKind::Concurrent, "Image operation conflicts"))
+    }
+
+    /// Removes the data of an image that is hidden already, and ends its record. A store that forbids the first removal
+    /// gets the image back as it was (images-v1.md §7 row 9); any other trouble is the sweep's work, as is a crash in
+    /// between.
+    async fn remove_data(&self, image: &Image, first: &Blob) -> Result<()> {
+        if let Some(store) = self.stores.get(&first.store)
+            && let Ok(Err(error)) = timeout(REMOVAL_WAIT, store.remove(&first.key, None)).await
+            && error.kind == blobs::ErrorKind::Denied
+            && self.catalog.undelete_image(image.id, image.revision + 1, image.status).await?.is_some()
+        {
+            return Err(
+                Error::forbidden(format!("Forbidden to delete image: {}", image.id)).with_source(error)
+            );
+        }
+        let garbage = self.catalog.bury_image(image.id).await?;
+        self.remove_soon(garbage).await;
+        Ok(())
     }
 
     /// Removes objects that the ledger has given up, without failing anybody: what does not succeed now is the
@@ -50,7 +74,7 @@ impl Flows {
                 flows.remove_garbage(&blob).await;
             }
         });
-        let _ = tokio::time::timeout(REMOVAL_WAIT, removal).await;
+        let _ = timeout(REMOVAL_WAIT, removal).await;
     }
 
     /// Removes one object and its ledger row. Returns whether both are gone.
