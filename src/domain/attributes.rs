@@ -1,11 +1,49 @@
 //! Attributes of an image as a client sends them, before anything is known of the image itself.
 
+use std::collections::HashSet;
+
+use serde_json::Value;
+
 use crate::error::{Error, Result};
 
 use super::image::{Properties, Visibility};
+use super::protection;
+use super::text;
 
 /// Formats in which a disk is delivered as three files; both formats of such an image are the same word.
 const AMAZON_FORMATS: [&str; 3] = ["ami", "ari", "aki"];
+
+/// Attributes made for every answer, which the Images API v2 refuses in requests before it looks at anything else
+/// (images-v2.md §6 row 2, §9.1 row 7).
+pub const DERIVED: [&str; 5] = ["direct_url", "self", "file", "schema", "stores"];
+/// Attributes that the service alone sets (images-v2.md §4.1, §6 row 11, §9.1 row 7).
+pub const READ_ONLY: [&str; 8] = [
+    "checksum",
+    "created_at",
+    "os_hash_algo",
+    "os_hash_value",
+    "size",
+    "status",
+    "updated_at",
+    "virtual_size",
+];
+
+/// Whether v2 takes no property of this name (images-v2.md §4.3): what old versions of the service called its own, and
+/// the properties it keeps for itself today.
+pub fn is_reserved(name: &str) -> bool {
+    matches!(name, "location" | "deleted" | "deleted_at") || name.starts_with(protection::RESERVED)
+}
+
+/// The refusal of an attribute that is [`DERIVED`], [`READ_ONLY`], or fixed once the image is made.
+pub fn read_only(name: &str) -> Error {
+    Error::forbidden(format!("Attribute '{name}' is read-only."))
+}
+
+/// The refusal of a name that [`is_reserved`].
+pub fn reserved(name: &str) -> Error {
+    let name = text::clip(name, text::MAX_NAME);
+    Error::forbidden(format!("Attribute '{name}' is reserved."))
+}
 
 /// What a client sent. The outer `Option` says whether it was sent at all, the inner one whether it is null.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +74,10 @@ pub struct Attributes {
     pub virtual_size: Option<Option<i64>>,
     /// MD5 of the data in hex, as announced.
     pub checksum: Option<Option<String>>,
+    /// Left out of default lists (v2).
+    pub os_hidden: Option<bool>,
+    /// Labels, each once, in the order of their first mention (v2).
+    pub tags: Option<Vec<String>>,
     /// Additional properties.
     pub properties: Properties,
 }
@@ -85,19 +127,63 @@ impl Attributes {
         }
     }
 
-    /// Checks what the database can hold: `min_disk` and `min_ram` up to 2³¹−1, no characters above U+FFFF.
+    /// Checks what the database can hold: `min_disk` and `min_ram` from 0 to 2³¹−1 (images-v2.md §6 row 13).
     ///
     /// # Errors
     /// `Invalid`, naming the attribute.
     pub fn check_ranges(&self) -> Result<()> {
         for (name, value) in [("min_disk", self.min_disk), ("min_ram", self.min_ram)] {
-            if value.is_some_and(|v| v > i32::MAX.into()) {
-                let text = format!("'{name}' value out of range, must not exceed {}.", i32::MAX);
-                return Err(Error::invalid(text));
+            if let Some(value) = value {
+                least(name, value)?;
             }
         }
         Ok(())
     }
+}
+
+/// A value for `min_disk` or `min_ram` as it is stored (images-v2.md §4.1).
+///
+/// # Errors
+/// `Invalid` when it is negative or above 2³¹−1.
+pub fn least(name: &str, value: i64) -> Result<i32> {
+    if value < 0 {
+        return Err(Error::invalid(format!("'{name}' value out of range, must not be negative.")));
+    }
+    i32::try_from(value)
+        .map_err(|_| Error::invalid(format!("'{name}' value out of range, must not exceed {}.", i32::MAX)))
+}
+
+/// Tags as they are stored (images-v2.md §4.1): each once, in the order of first mention.
+///
+/// # Errors
+/// `Invalid` when the value is no list of text, or a tag cannot be stored.
+pub fn tag_set(value: &Value) -> Result<Vec<String>> {
+    let mut seen = HashSet::new();
+    let mut tags = Vec::new();
+    for tag in value.as_array().ok_or_else(|| wrong_type("tags"))? {
+        let tag = tag.as_str().ok_or_else(|| wrong_type("tags"))?;
+        text::check_storable_as("Image tag", tag)?;
+        if seen.insert(tag) {
+            tags.push(tag.to_owned());
+        }
+    }
+    Ok(tags)
+}
+
+/// A JSON number for an attribute that is an integer. Numbers beyond 64 bits are cut off there, which is out of range
+/// for every attribute that a client may set.
+pub fn integer(name: &str, value: &Value) -> Result<i64> {
+    match value.as_i64() {
+        Some(number) => Ok(number),
+        None if value.is_u64() => Ok(i64::MAX),
+        None => Err(wrong_type(name)),
+    }
+}
+
+/// The refusal of a value whose JSON type is not the attribute's. The schema finds these first.
+pub fn wrong_type(name: &str) -> Error {
+    let name = text::clip(name, text::MAX_NAME);
+    Error::invalid(format!("The value of attribute '{name}' has the wrong type."))
 }
 
 fn known_format(kind: &str, sent: Option<&Option<String>>, known: &[String]) -> Result<()> {

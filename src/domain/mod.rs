@@ -9,4 +9,5 @@ pub mod policy;
 pub mod protection;
 pub mod query;
 pub mod task;
+pub mod text;
 pub mod timestamp;

@@ -14,7 +14,7 @@ use super::policy::{Dialect, Rules};
 use crate::config::RuleFormat;
 
 /// The properties of the service itself. Users cannot name them in requests at all.
-const RESERVED: &str = "os_glance";
+pub const RESERVED: &str = "os_glance";
 /// Most bytes one compiled expression may take.
 const REGEX_SIZE: usize = 1 << 20;
 
