@@ -108,6 +108,7 @@ fn environment_values_take_the_type_of_their_key() {
         ("VITRINE__SERVER__BIND", "[::]:80"),
         ("VITRINE__SERVER__V1", "0"),
         ("VITRINE__SERVER__V1_PERCENT_DECODE", "off"),
+        ("VITRINE__IMAGES__SCHEMA_EXTENSION_FILE", "2026"),
         ("VITRINE__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, fd00::/8"),
         ("VITRINE__IMPORT__ALLOWED_PORTS", "[80,8080]"),
         ("VITRINE__IMPORT__ALLOWED_HOSTS", r#"["a.example", "1"]"#),
@@ -124,6 +125,7 @@ fn environment_values_take_the_type_of_their_key() {
     assert_eq!(config.server.bind.to_string(), "[::]:80");
     assert!(!config.server.v1);
     assert_eq!(config.server.v1_percent_decode, PercentDecode::Off);
+    assert_eq!(config.images.schema_extension_file.as_deref(), Some(Path::new("2026")));
     assert_eq!(config.server.trusted_proxies.len(), 2);
     assert_eq!(config.import.allowed_ports, [80, 8080]);
     assert_eq!(config.import.allowed_hosts, ["a.example", "1"]);

@@ -330,6 +330,9 @@ pub struct Images {
     pub disk_formats: Vec<String>,
     /// Accepted container formats.
     pub container_formats: Vec<String>,
+    /// Properties added to the image schema (`schema-image.json`); those shipped with the service where unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_extension_file: Option<PathBuf>,
     /// Whether content must be what `disk_format` says.
     pub require_format_match: bool,
     /// Whether v2 shows where the data lies.
@@ -561,6 +564,7 @@ impl Default for Images {
                 "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop",
             ]),
             container_formats: words(&["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]),
+            schema_extension_file: None,
             require_format_match: true,
             show_direct_url: false,
             show_multiple_locations: false,

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 
 use super::units::ByteSize;
 use super::{
-    Config, Database, HeaderIdentity, Identity, Import, Keystone, LogFormat, Policy, RuleFormat, Server,
-    Store, Telemetry,
+    Config, Database, HeaderIdentity, Identity, Images, Import, Keystone, LogFormat, Policy, RuleFormat,
+    Server, Store, Telemetry,
 };
 
 /// Key that stands for every store id.
@@ -107,6 +107,7 @@ fn everything() -> Config {
     let server = Server::default();
     let database = Database::default();
     let keystone = Keystone::default();
+    let images = Images::default();
     Config {
         server: Server {
             bind: server.bind,
@@ -156,7 +157,18 @@ fn everything() -> Config {
         import: Import { allowed_hosts: list(), denied_hosts: list(), ..Import::default() },
         telemetry: Telemetry { log_format: Some(LogFormat::Json), log_filter: text() },
         limits: super::Limits::default(),
-        images: super::Images::default(),
+        images: Images {
+            disk_formats: list(),
+            container_formats: list(),
+            schema_extension_file: file(),
+            require_format_match: images.require_format_match,
+            show_direct_url: images.show_direct_url,
+            show_multiple_locations: images.show_multiple_locations,
+            hash_algorithm: images.hash_algorithm,
+            checksum: images.checksum,
+            delayed_delete: images.delayed_delete,
+            scrub_time: images.scrub_time,
+        },
         data: super::Data::default(),
         jobs: super::Jobs::default(),
     }

@@ -8,6 +8,9 @@ pub mod member;
 pub mod policy;
 pub mod protection;
 pub mod query;
+#[cfg(test)]
+pub(crate) mod samples;
+pub mod schema;
 pub mod task;
 pub mod text;
 pub mod timestamp;
