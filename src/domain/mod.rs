@@ -5,6 +5,7 @@ pub mod caller;
 pub mod digest;
 pub mod image;
 pub mod member;
+pub mod patch;
 pub mod policy;
 pub mod protection;
 pub mod query;
