@@ -4,6 +4,7 @@ pub mod attributes;
 pub mod caller;
 pub mod digest;
 pub mod image;
+pub mod inspect;
 pub mod member;
 pub mod patch;
 pub mod policy;

@@ -1,0 +1,193 @@
+//! From what was seen to what is allowed: the table of images-v2.md §11.5.
+
+use std::borrow::Cow;
+
+use super::Format;
+
+/// Formats that nobody can recognise by their content.
+const NOT_INSPECTABLE: [&str; 4] = ["ami", "ari", "aki", "ploop"];
+
+/// What is wrong with content of a format that was recognised.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The stream ends too early, or a structure is not where it must be.
+    #[error("{0}")]
+    Unreadable(Cow<'static, str>),
+    /// A safety check failed.
+    #[error("{reason} (check {check})")]
+    Unsafe {
+        /// Name of the check.
+        check: &'static str,
+        /// Why it failed.
+        reason: Cow<'static, str>,
+    },
+}
+
+impl Fault {
+    pub(super) const CUT_SHORT: Self = Self::Unreadable(Cow::Borrowed("the data ends within a header"));
+
+    pub(super) fn unreadable(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Unreadable(reason.into())
+    }
+
+    pub(super) fn failed(check: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Unsafe { check, reason: reason.into() }
+    }
+}
+
+/// Fails the check unless `holds`.
+pub(super) fn ensure(
+    holds: bool,
+    check: &'static str,
+    reason: impl Into<Cow<'static, str>>,
+) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(Fault::failed(check, reason)) }
+}
+
+/// A format that matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Match {
+    pub(super) format: Format,
+    /// Virtual size in bytes, 0 when the header does not tell; or what is wrong.
+    pub(super) outcome: Result<u64, Fault>,
+}
+
+impl Match {
+    pub(super) fn new(format: Format, outcome: Result<u64, Fault>) -> Option<Self> {
+        Some(Self { format, outcome })
+    }
+}
+
+/// Why content was refused. The texts are for the tenant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The content is not what was declared. Only while a match is required.
+    #[error("Image content is {detected}, which does not match the declared disk_format {declared}")]
+    Mismatch {
+        /// The `disk_format` of the image.
+        declared: String,
+        /// What the content is.
+        detected: String,
+    },
+    /// The content starts like the format but cannot be understood. Only while a match is required.
+    #[error("Image content cannot be inspected as {format} (declared disk_format {declared}): {reason}")]
+    Unreadable {
+        /// The `disk_format` of the image.
+        declared: String,
+        /// What the content is.
+        format: Format,
+        /// What is wrong with it.
+        reason: Cow<'static, str>,
+    },
+    /// The content could harm those who use it. Always refused.
+    #[error("Image content is {format} and fails the safety check {check}: {reason}")]
+    Unsafe {
+        /// What the content is.
+        format: Format,
+        /// Name of the check.
+        check: &'static str,
+        /// Why it failed.
+        reason: Cow<'static, str>,
+    },
+}
+
+/// What a whole stream turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Findings {
+    matches: Vec<Match>,
+    /// Virtual size from a VHD footer at the very end. It is kept apart, because what precedes it is a plain disk
+    /// and a raw image may end like this by right.
+    trailing_vhd: Option<u64>,
+    total: u64,
+}
+
+impl Findings {
+    pub(super) fn new(matches: Vec<Match>, trailing_vhd: Option<u64>, total: u64) -> Self {
+        Self { matches, trailing_vhd, total }
+    }
+
+    /// Bytes seen.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Every format that matched, with its virtual size (0 when unknown) or what is wrong with it.
+    pub fn matches(&self) -> impl Iterator<Item = (Format, Result<u64, &Fault>)> {
+        self.matches.iter().map(|m| (m.format, m.outcome.as_ref().copied()))
+    }
+
+    /// Lets a failed check of a partition table pass (`gpt_safety_checks_nonfatal`), and tells why it failed.
+    pub fn forgive(&mut self, checks: &[impl AsRef<str>]) -> Option<Fault> {
+        let table = self.matches.iter_mut().find(|m| m.format == Format::Gpt)?;
+        match &table.outcome {
+            Err(Fault::Unsafe { check, .. }) if checks.iter().any(|c| c.as_ref() == *check) => {
+                std::mem::replace(&mut table.outcome, Ok(self.total)).err()
+            }
+            _ => None,
+        }
+    }
+
+    /// The verdict on an image of container format `bare`: its virtual size, if it has one, or a refusal.
+    ///
+    /// `require_match` is the option `require_image_format_match`. Failed safety checks do not depend on it.
+    pub fn judge(&self, disk_format: &str, require_match: bool) -> Result<Option<u64>, Refusal> {
+        match self.compare(disk_format) {
+            Ok(size) => Ok(size.filter(|size| *size > 0)),
+            Err(refusal @ Refusal::Unsafe { .. }) => Err(refusal),
+            Err(refusal) if require_match => Err(refusal),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn compare(&self, declared: &str) -> Result<Option<u64>, Refusal> {
+        let mismatch = || Refusal::Mismatch { declared: declared.to_owned(), detected: self.describe() };
+        let size_of = |found: &Match| match &found.outcome {
+            Ok(size) => Ok(*size),
+            Err(Fault::Unreadable(reason)) => Err(Refusal::Unreadable {
+                declared: declared.to_owned(),
+                format: found.format,
+                reason: reason.clone(),
+            }),
+            Err(Fault::Unsafe { check, reason }) => {
+                Err(Refusal::Unsafe { format: found.format, check, reason: reason.clone() })
+            }
+        };
+        match (self.detected().ok_or_else(mismatch)?, declared) {
+            // The disk inside a fixed VHD usually has a partition table; any other format there is a disguise.
+            (None | Some(Match { format: Format::Gpt, .. }), "vhd") if self.trailing_vhd.is_some() => {
+                Ok(self.trailing_vhd)
+            }
+            (Some(found), _) if found.format.as_str() == declared => size_of(found).map(Some),
+            (Some(found), "raw") => size_of(found).map(|_| Some(self.total)),
+            (None, "raw") => Ok(Some(self.total)),
+            (None, _) if NOT_INSPECTABLE.contains(&declared) => Ok(None),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The one format the content has: `Some(None)` is raw, none means that several match.
+    fn detected(&self) -> Option<Option<&Match>> {
+        match self.matches.as_slice() {
+            [] => Some(None),
+            [one] => Some(Some(one)),
+            [one, other] => match (one.format, other.format) {
+                // a disc that also boots from a stick
+                (Format::Iso, Format::Gpt) => Some(Some(one)),
+                (Format::Gpt, Format::Iso) => Some(Some(other)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self.detected() {
+            Some(Some(found)) => found.format.to_string(),
+            Some(None) => "raw".to_owned(),
+            None => {
+                let names: Vec<_> = self.matches.iter().map(|m| m.format.as_str()).collect();
+                format!("{} at the same time", names.join(" and "))
+            }
+        }
+    }
+}
