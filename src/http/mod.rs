@@ -9,5 +9,6 @@ pub mod link;
 pub mod ops;
 pub mod serve;
 pub mod v1;
+pub mod v2;
 pub mod versions;
 mod wire;

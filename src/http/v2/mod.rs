@@ -1,0 +1,3 @@
+//! The Images API v2.
+
+pub mod document;
