@@ -186,7 +186,10 @@ fn word(direction: SortDirection) -> &'static str {
 
 /// Present rows, and deleted ones where wanted. Properties and tags of deleted rows match no filter.
 fn deletions(query: &ImageQuery) -> &'static [&'static str] {
-    let lost = query.filters.iter().any(|filter| matches!(filter, Filter::Property(..) | Filter::Tag(_)));
+    let lost = query
+        .filters
+        .iter()
+        .any(|filter| matches!(filter, Filter::Property(..) | Filter::EmptyProperty(_) | Filter::Tag(_)));
     if query.include_deleted && !lost {
         &["NOT images.deleted", "images.deleted"]
     } else {
@@ -232,6 +235,9 @@ fn scope(branch: &Branch, statement: &mut Statement) -> Option<Scope> {
         OwnerIs::Not(project) => {
             format!("images.owner IS DISTINCT FROM {}", statement.bind(Value::Text(storable(project)?)))
         }
+        OwnerIs::Another(project) => {
+            format!("images.owner <> {}", statement.bind(Value::Text(storable(project)?)))
+        }
     };
     let members = match &branch.shared_with {
         None => None,
@@ -265,11 +271,12 @@ fn filter(filter: &Filter, statement: &mut Statement) -> Option<String> {
             format!("{condition}{null}")
         }
         Filter::Time(attribute, comparison, instant) => {
-            let column = match attribute {
-                TimeAttribute::CreatedAt => "images.created_at",
-                TimeAttribute::UpdatedAt => "images.updated_at",
-            };
-            compare(column, *comparison, &statement.bind(Value::Time(*instant)))
+            compare(time_column(*attribute), *comparison, &statement.bind(Value::Time(*instant)))
+        }
+        Filter::TimeOutside(attribute, from, until) => {
+            let column = time_column(*attribute);
+            let (from, until) = (statement.bind(Value::Time(*from)), statement.bind(Value::Time(*until)));
+            format!("({column} < {from} OR {column} >= {until})")
         }
         Filter::Status(list) if list.is_empty() => return None,
         Filter::Status(list) => one_of("images.status", "image_status", list.iter().map(|s| s.as_str())),
@@ -288,6 +295,12 @@ fn filter(filter: &Filter, statement: &mut Statement) -> Option<String> {
         Filter::Property(name, value) => {
             let pair = json!({ storable(name)?: storable(value)? });
             format!("images.properties @> {}", statement.bind(Value::Json(pair)))
+        }
+        Filter::EmptyProperty(name) => {
+            let mut pair = |value| statement.bind(Value::Json(value));
+            let name = storable(name)?;
+            let (empty, null) = (pair(json!({ &name: "" })), pair(json!({ &name: null })));
+            format!("(images.properties @> {empty} OR images.properties @> {null})")
         }
         Filter::Tag(tag) => {
             format!("images.tags @> {}", statement.bind(Value::Texts(vec![storable(tag)?])))
@@ -312,6 +325,7 @@ fn text_filter(attribute: TextAttribute, texts: &[String], statement: &mut State
         }
         TextAttribute::Owner => ("images.owner", ""),
         TextAttribute::Checksum => ("images.checksum", ""),
+        TextAttribute::OsHashAlgo => ("images.os_hash_algo", ""),
         TextAttribute::OsHashValue => ("images.os_hash_value", ""),
     };
     let mut texts: Vec<String> = texts.iter().filter_map(|text| storable(text)).collect();
@@ -326,8 +340,16 @@ fn text_filter(attribute: TextAttribute, texts: &[String], statement: &mut State
 fn int_expression(attribute: IntAttribute) -> (&'static str, &'static str) {
     match attribute {
         IntAttribute::Size => ("coalesce(images.size, 0)", " AND images.size IS NOT NULL"),
+        IntAttribute::VirtualSize => ("images.virtual_size", ""),
         IntAttribute::MinRam => ("images.min_ram", ""),
         IntAttribute::MinDisk => ("images.min_disk", ""),
+    }
+}
+
+fn time_column(attribute: TimeAttribute) -> &'static str {
+    match attribute {
+        TimeAttribute::CreatedAt => "images.created_at",
+        TimeAttribute::UpdatedAt => "images.updated_at",
     }
 }
 
@@ -354,8 +376,7 @@ fn one_of<'a>(column: &str, type_name: &str, words: impl Iterator<Item = &'a str
 
 /// The sort keys with the tie-breakers. What follows the id cannot matter.
 fn orders(query: &ImageQuery, marker: Option<&Image>, statement: &mut Statement) -> Vec<Order> {
-    let last = query.sort.last().map_or(SortDirection::Descending, |(_, direction)| *direction);
-    let ties = [(SortKey::CreatedAt, last), (SortKey::Id, last)];
+    let ties = [(SortKey::CreatedAt, query.ties), (SortKey::Id, query.ties)];
     let mut seen: Vec<SortKey> = Vec::new();
     let mut orders = Vec::new();
     for (key, direction) in query.sort.iter().chain(&ties) {

@@ -1,5 +1,7 @@
 //! A list request after parsing: what to select, in which order, and which page. Shared by both dialects.
 
+use std::str::FromStr;
+
 use time::OffsetDateTime;
 
 use super::image::{ImageId, Status, Visibility};
@@ -14,8 +16,10 @@ pub struct ImageQuery {
     pub filters: Vec<Filter>,
     /// Whether deleted images are included.
     pub include_deleted: bool,
-    /// Sort keys in order of weight; `created_at` and `id` are appended where missing, in the last direction.
+    /// Sort keys in order of weight; `created_at` and `id` are appended where missing.
     pub sort: Vec<(SortKey, SortDirection)>,
+    /// Direction of what is appended to the sort keys.
+    pub ties: SortDirection,
     /// Page size.
     pub limit: u32,
     /// The page starts strictly after this image. Its visibility has been checked by the flow.
@@ -42,6 +46,8 @@ pub enum OwnerIs {
     Project(String),
     /// Owned by another project or by none.
     Not(String),
+    /// Owned by another project; not by none.
+    Another(String),
 }
 
 /// A text attribute that filters compare.
@@ -57,6 +63,8 @@ pub enum TextAttribute {
     Owner,
     /// `checksum`
     Checksum,
+    /// `os_hash_algo`
+    OsHashAlgo,
     /// `os_hash_value`
     OsHashValue,
 }
@@ -66,6 +74,8 @@ pub enum TextAttribute {
 pub enum IntAttribute {
     /// `size`
     Size,
+    /// `virtual_size`
+    VirtualSize,
     /// `min_ram`
     MinRam,
     /// `min_disk`
@@ -107,6 +117,8 @@ pub enum Filter {
     Int(IntAttribute, Comparison, i64),
     /// The attribute compares so with the instant.
     Time(TimeAttribute, Comparison, OffsetDateTime),
+    /// The attribute lies before the first instant, or at the second or later.
+    TimeOutside(TimeAttribute, OffsetDateTime, OffsetDateTime),
     /// The status is one of these.
     Status(Vec<Status>),
     /// The status is none of these.
@@ -119,6 +131,8 @@ pub enum Filter {
     Hidden(bool),
     /// The property has this value.
     Property(String, String),
+    /// The property is the empty text, or a null that is shown as one.
+    EmptyProperty(String),
     /// The image carries this tag.
     Tag(String),
     /// The id is one of these.
@@ -148,6 +162,28 @@ pub enum SortKey {
     UpdatedAt,
 }
 
+impl SortKey {
+    /// Every key with its word in the Images API.
+    pub const WORDS: [(&'static str, Self); 8] = [
+        ("name", Self::Name),
+        ("status", Self::Status),
+        ("container_format", Self::ContainerFormat),
+        ("disk_format", Self::DiskFormat),
+        ("size", Self::Size),
+        ("id", Self::Id),
+        ("created_at", Self::CreatedAt),
+        ("updated_at", Self::UpdatedAt),
+    ];
+}
+
+impl FromStr for SortKey {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, key)| *key).ok_or(())
+    }
+}
+
 /// Direction of one sort key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortDirection {
@@ -155,4 +191,16 @@ pub enum SortDirection {
     Ascending,
     /// Largest first.
     Descending,
+}
+
+impl FromStr for SortDirection {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "asc" => Ok(Self::Ascending),
+            "desc" => Ok(Self::Descending),
+            _ => Err(()),
+        }
+    }
 }

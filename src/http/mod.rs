@@ -7,6 +7,7 @@ pub mod front;
 pub mod healthcheck;
 pub mod link;
 pub mod ops;
+pub mod paging;
 pub mod serve;
 pub mod v1;
 pub mod v2;

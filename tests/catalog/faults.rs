@@ -7,7 +7,7 @@ use vitrine::catalog::uploads::{Finished, Started};
 use vitrine::catalog::{Catalog, ErrorKind};
 use vitrine::config;
 use vitrine::domain::image::Status;
-use vitrine::domain::query::{Branch, ImageQuery, OwnerIs};
+use vitrine::domain::query::{Branch, ImageQuery, OwnerIs, SortDirection};
 
 use super::{NO_LIMIT, World, image, stored, upload, world};
 use crate::support::chaos::{ChaosProxy, Direction};
@@ -111,6 +111,7 @@ async fn five_hundred_lists_share_two_connections() {
         filters: vec![],
         include_deleted: false,
         sort: vec![],
+        ties: SortDirection::Descending,
         limit: 10,
         marker: None,
     };

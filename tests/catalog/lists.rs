@@ -19,6 +19,7 @@ fn everything() -> ImageQuery {
         filters: Vec::new(),
         include_deleted: false,
         sort: Vec::new(),
+        ties: SortDirection::Descending,
         limit: 1000,
         marker: None,
     }
@@ -137,11 +138,12 @@ async fn filters() {
         i.disk_format = Some("qcow2".to_owned());
         i.container_format = Some("bare".to_owned());
         i.checksum = Some("c".to_owned());
-        i.os_hash_value = Some("h".to_owned());
-        (i.size, i.min_ram, i.min_disk) = (Some(20), 514, 7);
+        (i.os_hash_algo, i.os_hash_value) = (Some("md".to_owned()), Some("h".to_owned()));
+        (i.size, i.virtual_size, i.min_ram, i.min_disk) = (Some(20), Some(30), 514, 7);
         i.tags = vec!["t".to_owned(), "u".to_owned()];
         i.properties.insert("pants".to_owned(), Some("are on".to_owned()));
         i.properties.insert("null".to_owned(), None);
+        i.properties.insert("empty".to_owned(), Some(String::new()));
         (i.protected, i.os_hidden, i.visibility) = (true, true, Visibility::Public);
         i.status = Status::Active;
     })
@@ -156,6 +158,8 @@ async fn filters() {
     let text =
         |attribute, texts: &[&str]| Filter::Text(attribute, texts.iter().map(ToString::to_string).collect());
     let property = |name: &str, value: &str| Filter::Property(name.to_owned(), value.to_owned());
+    let outside = |from, until| Filter::TimeOutside(TimeAttribute::CreatedAt, from, until);
+    let after_a = a.created_at + Duration::MICROSECOND;
     let cases: Vec<(Vec<Filter>, &BTreeSet<ImageId>)> = vec![
         (vec![], &all),
         (vec![text(TextAttribute::Name, &["a"])], &only_a),
@@ -163,7 +167,10 @@ async fn filters() {
         (vec![text(TextAttribute::DiskFormat, &["qcow2"])], &only_a),
         (vec![text(TextAttribute::ContainerFormat, &["bare", "ovf"])], &only_a),
         (vec![text(TextAttribute::Checksum, &["c"])], &only_a),
+        (vec![text(TextAttribute::OsHashAlgo, &["md"])], &only_a),
         (vec![text(TextAttribute::OsHashValue, &["h"])], &only_a),
+        (vec![Filter::Int(IntAttribute::VirtualSize, Comparison::Eq, 30)], &only_a),
+        (vec![Filter::Int(IntAttribute::VirtualSize, Comparison::Ge, i64::MIN)], &only_a),
         (vec![text(TextAttribute::Owner, &["p"])], &all),
         (vec![Filter::Int(IntAttribute::MinRam, Comparison::Eq, 514)], &only_a),
         (vec![Filter::Int(IntAttribute::MinDisk, Comparison::Gt, 6)], &only_a),
@@ -179,6 +186,10 @@ async fn filters() {
         (vec![Filter::Int(IntAttribute::Size, Comparison::Ge, i64::MIN), Filter::Protected(true)], &only_a),
         (vec![Filter::Time(TimeAttribute::CreatedAt, Comparison::Le, a.created_at)], &only_a),
         (vec![Filter::Time(TimeAttribute::UpdatedAt, Comparison::Gt, a.updated_at)], &not_a),
+        (vec![outside(a.created_at, after_a)], &not_a),
+        (vec![outside(a.created_at - Duration::DAY, a.created_at)], &all),
+        (vec![Filter::EmptyProperty("null".to_owned())], &only_a),
+        (vec![Filter::EmptyProperty("empty".to_owned())], &only_a),
         (vec![Filter::Status(vec![Status::Active, Status::Killed])], &only_a),
         (vec![Filter::StatusNot(vec![Status::Active, Status::Killed])], &not_a),
         (vec![Filter::StatusNot(vec![Status::Active])], &not_a),
@@ -206,6 +217,9 @@ async fn filters() {
         property("Pants", "are on"),
         property("null", ""),
         property("pa\0nts", "are on"),
+        Filter::EmptyProperty("pants".to_owned()),
+        Filter::EmptyProperty("none".to_owned()),
+        Filter::EmptyProperty("\0".to_owned()),
         Filter::Tag("T".to_owned()),
         Filter::Tag("\0".to_owned()),
         Filter::Id(vec![]),
@@ -259,6 +273,42 @@ async fn deleted_images_are_listed_on_request_only_and_match_no_property() {
     }
 }
 
+/// images-v2.md §18.1: a membership does not show an image without an owner; v1 shows it.
+#[tokio::test]
+async fn an_image_without_an_owner_is_another_projects_or_not() {
+    let world = world().await;
+    let (foreign, ownerless) =
+        (owned(&world, Some("you"), Visibility::Shared).await, owned(&world, None, Visibility::Shared).await);
+    for image in [foreign, ownerless] {
+        world.catalog.put_member(image, "me", None, false, NO_LIMIT).await.unwrap();
+    }
+    let shared = |owner| {
+        let shared_with = Some(("me".to_owned(), Some(MemberStatus::Pending)));
+        let branches = vec![Branch { visibility: vec![Visibility::Shared], owner, shared_with }];
+        ImageQuery { branches, ..everything() }
+    };
+    assert_eq!(ids(&world, &shared(OwnerIs::Another("me".to_owned()))).await, [foreign]);
+    assert_eq!(ids(&world, &shared(OwnerIs::Not("me".to_owned()))).await, [ownerless, foreign]);
+    assert!(ids(&world, &shared(OwnerIs::Another("you".to_owned()))).await.is_empty());
+}
+
+/// V2-106, V2-107: what is appended to the sort keys has a direction of its own.
+#[tokio::test]
+async fn ties_follow_their_own_direction() {
+    let world = world().await;
+    let mut made = Vec::new();
+    for name in ["b", "a", "b"] {
+        made.push(add(&world, |i| i.name = Some(name.to_owned())).await.id);
+    }
+    let by_name =
+        |ties| ImageQuery { sort: vec![(SortKey::Name, SortDirection::Ascending)], ties, ..everything() };
+    let up = by_name(SortDirection::Ascending);
+    assert_eq!(ids(&world, &up).await, [made[1], made[0], made[2]]);
+    let down = by_name(SortDirection::Descending);
+    assert_eq!(ids(&world, &down).await, [made[1], made[2], made[0]]);
+    assert_eq!(ids(&world, &ImageQuery { marker: Some(made[2]), ..down }).await, [made[0]]);
+}
+
 /// V1-065, V1-091, V1-093, V1-095, V1-096
 #[tokio::test]
 async fn order_limit_and_marker() {
@@ -277,7 +327,7 @@ async fn order_limit_and_marker() {
     assert_eq!(ids(&world, &after(made[3])).await, newest_first[1..]);
     assert!(ids(&world, &after(made[0])).await.is_empty());
     assert!(ids(&world, &after(ImageId::random())).await.is_empty());
-    let by = |key, direction| ImageQuery { sort: vec![(key, direction)], ..query.clone() };
+    let by = |key, direction| ImageQuery { sort: vec![(key, direction)], ties: direction, ..query.clone() };
     let names = by(SortKey::Name, SortDirection::Ascending);
     assert_eq!(ids(&world, &names).await, [made[1], made[2], made[3], made[0]], "byte order, null first");
     let sizes = by(SortKey::Size, SortDirection::Descending);

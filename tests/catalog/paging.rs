@@ -5,6 +5,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use vitrine::catalog::images::Deleted;
 use vitrine::domain::image::{Image, ImageId, Status, Visibility};
+use vitrine::domain::member::MemberStatus;
 use vitrine::domain::query::{Branch, Filter, ImageQuery, OwnerIs, SortDirection, SortKey};
 
 use super::{NO_LIMIT, World, image, world};
@@ -56,32 +57,40 @@ async fn populate(world: &World, random: &mut StdRng) {
     world.execute(coarse).await;
 }
 
+fn direction(random: &mut StdRng) -> SortDirection {
+    if random.random_bool(0.5) { SortDirection::Ascending } else { SortDirection::Descending }
+}
+
 fn query(random: &mut StdRng) -> ImageQuery {
     let branch = |visibility, owner, shared_with| Branch { visibility, owner, shared_with };
     let me = || "me".to_owned();
-    let branches = match random.random_range(0..3) {
+    let branches = match random.random_range(0..4) {
         0 => vec![
+            branch(vec![], OwnerIs::Project(me()), None),
+            branch(vec![Visibility::Public, Visibility::Community], OwnerIs::Not(me()), None),
+            branch(
+                vec![Visibility::Shared],
+                OwnerIs::Another(me()),
+                Some((me(), Some(MemberStatus::Pending))),
+            ),
+        ],
+        1 => vec![
             branch(vec![], OwnerIs::Project(me()), None),
             branch(vec![Visibility::Public], OwnerIs::Not(me()), None),
             branch(vec![Visibility::Shared], OwnerIs::Not(me()), Some((me(), None))),
         ],
-        1 => vec![
+        2 => vec![
             branch(vec![Visibility::Shared, Visibility::Private], OwnerIs::Any, None),
             branch(vec![Visibility::Community], OwnerIs::Project(me()), None),
         ],
         _ => vec![branch(vec![], OwnerIs::Any, None)],
     };
-    let mut directions =
-        || if random.random_bool(0.5) { SortDirection::Ascending } else { SortDirection::Descending };
-    let one = directions();
+    let one = direction(random);
     let uniform = random.random_bool(0.5);
-    let sort = (0..random.random_range(0..4))
-        .map(|_| {
-            let other =
-                if random.random_bool(0.5) { SortDirection::Ascending } else { SortDirection::Descending };
-            (*KEYS.choose(random).unwrap(), if uniform { one } else { other })
-        })
-        .collect();
+    let next = |random: &mut StdRng| if uniform { one } else { direction(random) };
+    let sort =
+        (0..random.random_range(0..4)).map(|_| (*KEYS.choose(random).unwrap(), next(random))).collect();
+    let ties = next(random);
     let filters =
         if random.random_bool(0.5) { vec![Filter::StatusNot(vec![Status::Killed])] } else { vec![] };
     ImageQuery {
@@ -89,6 +98,7 @@ fn query(random: &mut StdRng) -> ImageQuery {
         filters,
         include_deleted: random.random_bool(0.4),
         sort,
+        ties,
         limit: 1000,
         marker: None,
     }
@@ -96,8 +106,7 @@ fn query(random: &mut StdRng) -> ImageQuery {
 
 /// The order of the list, worked out apart from the database.
 fn compare(query: &ImageQuery, a: &Image, b: &Image) -> std::cmp::Ordering {
-    let last = query.sort.last().map_or(SortDirection::Descending, |(_, direction)| *direction);
-    let ties = [(SortKey::CreatedAt, last), (SortKey::Id, last)];
+    let ties = [(SortKey::CreatedAt, query.ties), (SortKey::Id, query.ties)];
     query.sort.iter().chain(&ties).fold(std::cmp::Ordering::Equal, |so_far, (key, direction)| {
         let order = match key {
             SortKey::Name => a.name.clone().unwrap_or_default().cmp(&b.name.clone().unwrap_or_default()),
@@ -144,6 +153,7 @@ async fn pages_are_complete_and_free_of_duplicates() {
         filters: vec![],
         include_deleted: true,
         sort: vec![],
+        ties: SortDirection::Descending,
         limit: 1000,
         marker: None,
     };

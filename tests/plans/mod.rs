@@ -228,6 +228,7 @@ async fn no_list_scans_or_sorts_all_images() {
                         filters: case.filters.clone(),
                         include_deleted: case.include_deleted,
                         sort: sort.clone(),
+                        ties: sort.last().map_or(SortDirection::Descending, |(_, direction)| *direction),
                         limit: 25,
                         marker,
                     };
@@ -261,6 +262,7 @@ async fn a_missing_index_is_noticed() {
         filters: vec![],
         include_deleted: false,
         sort: vec![(SortKey::Name, SortDirection::Ascending)],
+        ties: SortDirection::Ascending,
         limit: 25,
         marker: None,
     };

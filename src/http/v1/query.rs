@@ -4,24 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::config::Limits;
 use crate::domain::caller::Caller;
-use crate::domain::image::{ImageId, Status, Visibility};
+use crate::domain::image::{Status, Visibility};
 use crate::domain::query::{
     Branch, Comparison, Filter, ImageQuery, IntAttribute, OwnerIs, SortDirection, SortKey, TextAttribute,
     TimeAttribute,
 };
 use crate::domain::timestamp;
 use crate::error::{Error, Result};
-
-const SORT_KEYS: [(&str, SortKey); 8] = [
-    ("name", SortKey::Name),
-    ("status", SortKey::Status),
-    ("container_format", SortKey::ContainerFormat),
-    ("disk_format", SortKey::DiskFormat),
-    ("size", SortKey::Size),
-    ("id", SortKey::Id),
-    ("created_at", SortKey::CreatedAt),
-    ("updated_at", SortKey::UpdatedAt),
-];
+use crate::http::paging;
 
 /// Parses the query string for `caller`. Unknown parameters are ignored; of repeated ones the last counts.
 ///
@@ -42,13 +32,15 @@ pub fn parse(query: &str, caller: &Caller, limits: &Limits) -> Result<ImageQuery
         Some(since) => filters.push(Filter::Time(TimeAttribute::UpdatedAt, Comparison::Gt, since)),
         None => filters.push(Filter::StatusNot(vec![Status::Killed])),
     }
+    let (key, direction) = sort(parameter("sort_key"), parameter("sort_dir"))?;
     Ok(ImageQuery {
         branches: branches(caller, publicity(parameter("is_public"))?),
         filters,
         include_deleted: changes_since.is_some(),
-        sort: vec![sort(parameter("sort_key"), parameter("sort_dir"))?],
-        limit: limit(parameter("limit"), limits)?,
-        marker: parameter("marker").map(marker).transpose()?,
+        sort: vec![(key, direction)],
+        ties: direction,
+        limit: paging::limit(parameter("limit"), limits)?,
+        marker: parameter("marker").map(paging::marker).transpose()?,
     })
 }
 
@@ -165,31 +157,7 @@ fn branches(caller: &Caller, wanted: Publicity) -> Vec<Branch> {
 }
 
 fn sort(key: Option<&str>, direction: Option<&str>) -> Result<(SortKey, SortDirection)> {
-    let key = key.unwrap_or("created_at");
-    let (_, key) = SORT_KEYS.iter().find(|(word, _)| *word == key).ok_or_else(|| {
-        let known = SORT_KEYS.map(|(word, _)| word).join(", ");
-        Error::invalid(format!("Unsupported sort_key. Acceptable values: {known}"))
-    })?;
-    let direction = match direction.unwrap_or("desc") {
-        "asc" => SortDirection::Ascending,
-        "desc" => SortDirection::Descending,
-        _ => return Err(Error::invalid("Unsupported sort_dir. Acceptable values: asc, desc")),
-    };
-    Ok((*key, direction))
-}
-
-fn limit(value: Option<&str>, limits: &Limits) -> Result<u32> {
-    let Some(value) = value else { return Ok(limits.limit_param_default.min(limits.api_limit_max)) };
-    let number: i128 = value.trim().parse().map_err(|_| Error::invalid("limit param must be an integer"))?;
-    if number < 0 {
-        return Err(Error::invalid("limit param must be positive"));
-    }
-    Ok(u32::try_from(number).unwrap_or(u32::MAX).min(limits.api_limit_max))
-}
-
-fn marker(value: &str) -> Result<ImageId> {
-    if value.is_empty() {
-        return Err(Error::invalid("Invalid marker. Image could not be found."));
-    }
-    value.parse().map_err(|_| Error::invalid("Invalid marker format"))
+    let key = key.map_or(Ok(SortKey::CreatedAt), paging::sort_key)?;
+    let direction = direction.map_or(Ok(SortDirection::Descending), paging::sort_direction)?;
+    Ok((key, direction))
 }

@@ -1,3 +1,4 @@
 //! The Images API v2.
 
 pub mod document;
+pub mod query;
