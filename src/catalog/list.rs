@@ -102,7 +102,9 @@ impl Value {
 }
 
 /// One sort key as the statement uses it.
+#[derive(Clone)]
 struct Order {
+    key: SortKey,
     expression: &'static str,
     /// The expression as a column of the result, for the merge.
     shown: &'static str,
@@ -119,18 +121,20 @@ fn statement(query: &ImageQuery, marker: Option<&Image>) -> Option<Statement> {
     let mut statement = Statement { text: String::new(), values: Vec::new() };
     let filters = filters(&query.filters, &mut statement)?;
     let orders = orders(query, marker, &mut statement);
-    let keyset = keyset(&orders);
     let mut pieces = Vec::new();
     for branch in &query.branches {
         let Some(scope) = scope(branch, &mut statement) else { continue };
+        let walk = if scope.members.is_some() { member_orders(&orders) } else { orders.clone() };
+        let keyset = keyset(&walk);
+        let members = scope.members.as_deref().unwrap_or_default();
         for visibility in slices(branch) {
-            for deleted in deletions(query) {
-                let conditions: Vec<&str> = [*deleted, &visibility, &scope.owner, &filters, &keyset]
+            for deleted in deletions(query, branch) {
+                let conditions: Vec<&str> = [members, *deleted, &visibility, &scope.owner, &filters, &keyset]
                     .into_iter()
                     .filter(|condition| !condition.is_empty())
                     .collect();
-                let from = source(scope.members.as_deref(), &conditions.join("\n  AND "));
-                pieces.push(piece(&orders, &from, query.limit));
+                let from = source(scope.members.is_some());
+                pieces.push(piece(&walk, &from, &conditions.join("\n  AND "), query.limit));
             }
         }
     }
@@ -147,7 +151,7 @@ fn statement(query: &ImageQuery, marker: Option<&Image>) -> Option<Statement> {
 }
 
 /// The part of the list that one walk of an index gives.
-fn piece(orders: &[Order], from: &str, limit: u32) -> String {
+fn piece(orders: &[Order], from: &str, conditions: &str, limit: u32) -> String {
     let mut sorted = String::new();
     for (n, order) in orders.iter().enumerate() {
         // Writing to a string cannot fail.
@@ -155,22 +159,24 @@ fn piece(orders: &[Order], from: &str, limit: u32) -> String {
     }
     let by: Vec<String> = orders.iter().map(|o| format!("{} {}", o.expression, word(o.direction))).collect();
     let columns = include_str!("sql/image_columns.sql").trim_end();
-    format!("SELECT\n{columns}{sorted}\nFROM {from}\nORDER BY {}\nLIMIT {limit}", by.join(", "))
+    let by = by.join(", ");
+    format!("SELECT\n{columns}{sorted}\nFROM {from}\nWHERE {conditions}\nORDER BY {by}\nLIMIT {limit}")
 }
 
-/// The images that meet `conditions`; with `members`, those among the images of these memberships.
+/// The images; with `members`, each membership with its image.
 ///
 /// Memberships always come first, and each finds its image by the key alone: the work is bounded by what is shared
-/// with one project. Left to choose, the planner walks the images of all projects where it takes the rows after a
-/// marker for few, as it does for keys with few values; `OFFSET 0` keeps it from that.
-fn source(members: Option<&str>, conditions: &str) -> String {
-    match members {
-        None => format!("images\nWHERE {conditions}"),
-        Some(members) => format!(
-            "(SELECT image_members.image_id FROM image_members WHERE {members} OFFSET 0) AS shared\n\
-             CROSS JOIN LATERAL (SELECT\n{RAW_COLUMNS}, images.deleted\n\
-             FROM images WHERE images.id = shared.image_id OFFSET 0) AS images\nWHERE {conditions}"
-        ),
+/// with one project, and by the page where the memberships come in the order of the list. Left to choose, the
+/// planner walks the images of all projects where it takes the rows after a marker for few, as it does for keys
+/// with few values; `OFFSET 0` keeps it from that.
+fn source(members: bool) -> String {
+    if members {
+        format!(
+            "image_members\nCROSS JOIN LATERAL (SELECT\n{RAW_COLUMNS}, images.deleted\n\
+             FROM images WHERE images.id = image_members.image_id OFFSET 0) AS images"
+        )
+    } else {
+        "images".to_owned()
     }
 }
 
@@ -184,16 +190,18 @@ fn word(direction: SortDirection) -> &'static str {
     }
 }
 
-/// Present rows, and deleted ones where wanted. Properties and tags of deleted rows match no filter.
-fn deletions(query: &ImageQuery) -> &'static [&'static str] {
+/// Present rows, and deleted ones where wanted. Properties and tags of deleted rows match no filter. Memberships come
+/// before their images, so they are one piece with both: of its own, a piece for the few deleted images would read
+/// all of them.
+fn deletions(query: &ImageQuery, branch: &Branch) -> &'static [&'static str] {
     let lost = query
         .filters
         .iter()
         .any(|filter| matches!(filter, Filter::Property(..) | Filter::EmptyProperty(_) | Filter::Tag(_)));
-    if query.include_deleted && !lost {
-        &["NOT images.deleted", "images.deleted"]
-    } else {
-        &["NOT images.deleted"]
+    match (query.include_deleted && !lost, &branch.shared_with) {
+        (false, _) => &["NOT images.deleted"],
+        (true, None) => &["NOT images.deleted", "images.deleted"],
+        (true, Some(_)) => &[""],
     }
 }
 
@@ -203,8 +211,10 @@ fn slices(branch: &Branch) -> Vec<String> {
     let narrow = matches!(branch.owner, OwnerIs::Project(_)) || branch.shared_with.is_some();
     match (narrow, branch.visibility.as_slice()) {
         (true, []) => vec![String::new()],
+        // not in a form that an index matches: after a marker the planner would walk the images of all projects
         (true, some) => {
-            vec![one_of("images.visibility", "image_visibility", some.iter().map(|v| v.as_str()))]
+            let words = some.iter().map(|v| v.as_str());
+            vec![format!("{} IS TRUE", one_of("images.visibility", "image_visibility", words))]
         }
         (false, []) => {
             every(&[Visibility::Public, Visibility::Community, Visibility::Shared, Visibility::Private])
@@ -389,9 +399,20 @@ fn orders(query: &ImageQuery, marker: Option<&Image>, statement: &mut Statement)
         // Never an enumeration: the driver would ask the server about a type it does not know in the middle of the
         // result, and wait for ever behind the rows that it has not read.
         let shown = if *key == SortKey::Status { "images.status::text COLLATE \"C\"" } else { expression };
-        orders.push(Order { expression, shown, direction: *direction, marker });
+        orders.push(Order { key: *key, expression, shown, direction: *direction, marker });
     }
     orders
+}
+
+/// The same order in columns of the memberships, where they have all of it, so that an index of theirs gives it.
+fn member_orders(orders: &[Order]) -> Vec<Order> {
+    let expressions: &[&'static str] = match orders {
+        [Order { key: SortKey::CreatedAt, .. }, Order { key: SortKey::Id, .. }] => {
+            &["image_members.image_created_at", "image_members.image_id"]
+        }
+        _ => return orders.to_vec(),
+    };
+    orders.iter().zip(expressions).map(|(order, &expression)| Order { expression, ..order.clone() }).collect()
 }
 
 /// What a key sorts by; the indexes are made of the same expressions.

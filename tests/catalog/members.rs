@@ -2,8 +2,9 @@
 
 use vitrine::catalog::images::Deleted;
 use vitrine::catalog::members::MembersChanged;
-use vitrine::domain::image::ImageId;
+use vitrine::domain::image::{ImageId, Visibility};
 use vitrine::domain::member::MemberStatus;
+use vitrine::domain::query::{Branch, ImageQuery, OwnerIs, SortDirection};
 
 use super::{NO_LIMIT, World, world};
 
@@ -160,4 +161,62 @@ async fn memberships_of_a_project() {
     assert_eq!(of("m", None).await, ids);
     assert_eq!(of("m", Some("p")).await, [ids[0], ids[2]]);
     assert!(of("stranger", None).await.is_empty());
+}
+
+/// What is shared with `project`, newest first.
+async fn shared_with(world: &World, project: &str) -> Vec<ImageId> {
+    let branch = Branch {
+        visibility: vec![Visibility::Shared],
+        owner: OwnerIs::Not(project.to_owned()),
+        shared_with: Some((project.to_owned(), None)),
+    };
+    let query = ImageQuery {
+        branches: vec![branch],
+        filters: vec![],
+        include_deleted: false,
+        sort: vec![],
+        ties: SortDirection::Descending,
+        limit: 100,
+        marker: None,
+    };
+    world.catalog.list_images(&query).await.unwrap().iter().map(|image| image.id).collect()
+}
+
+/// During a rollout the previous release adds members by its own statements, which do not know when an image was
+/// created.
+#[tokio::test]
+async fn the_previous_release_can_add_members() {
+    const PUT_MEMBER: &str = "
+        INSERT INTO image_members (image_id, member, can_share, status, created_at, updated_at)
+        VALUES ($1, $2, $3, 'pending', statement_timestamp(), statement_timestamp())
+        ON CONFLICT ON CONSTRAINT image_members_pkey DO UPDATE
+        SET can_share = $4, updated_at = statement_timestamp()
+        WHERE $4::boolean IS NOT NULL";
+    const PUT_MEMBERS: &str = "
+        INSERT INTO image_members (image_id, member, can_share, status, created_at, updated_at)
+        SELECT $1, given.member, coalesce(given.can_share, false), 'pending', statement_timestamp(),
+          statement_timestamp()
+        FROM unnest($2::text[], $3::boolean[]) WITH ORDINALITY AS given (member, can_share, place)
+        ORDER BY given.place
+        ON CONFLICT ON CONSTRAINT image_members_pkey DO NOTHING";
+    let world = world().await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(world.queued("p").await.id);
+    }
+    // in another order than that of the images
+    put(&world, ids[1], "m", None).await;
+    let more: &[Option<bool>] = &[None, Some(true)];
+    world.sql.execute(PUT_MEMBERS, &[&ids[3].0, &["m", "n"].as_slice(), &more]).await.unwrap();
+    world.catalog.replace_members(ids[2], &given(&[("m", None)]), None).await.unwrap();
+    for change in [None, Some(true)] {
+        world.sql.execute(PUT_MEMBER, &[&ids[0].0, &"m", &false, &change]).await.unwrap();
+    }
+    assert_eq!(members(&world, ids[0]).await, pairs(&[("m", true)]));
+    assert_eq!(members(&world, ids[3]).await, pairs(&[("m", false), ("n", true)]));
+    ids.reverse();
+    assert_eq!(shared_with(&world, "m").await, ids);
+    let wrong = "SELECT count(*) FROM image_members JOIN images ON images.id = image_members.image_id
+        WHERE image_members.image_created_at <> images.created_at";
+    assert_eq!(world.sql.query_one(wrong, &[]).await.unwrap().get::<_, i64>(0), 0);
 }

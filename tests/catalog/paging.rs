@@ -43,8 +43,11 @@ async fn populate(world: &World, random: &mut StdRng) {
             new.owner = None;
         }
         let added = world.add(&new).await;
-        if random.random_bool(0.3) {
+        if random.random_bool(0.5) {
             world.catalog.put_member(added.id, "me", None, false, NO_LIMIT).await.unwrap();
+            let answer = *["pending", "accepted", "rejected"].choose(random).unwrap();
+            let set = format!("UPDATE image_members SET status = '{answer}' WHERE image_id = '{}'", added.id);
+            world.execute(&set).await;
         }
         if random.random_bool(0.2) {
             let done = world.catalog.delete_image(added.id, added.revision, false).await.unwrap();
@@ -53,7 +56,8 @@ async fn populate(world: &World, random: &mut StdRng) {
     }
     // ties in time as well
     let coarse = "UPDATE images SET created_at = date_trunc('second', created_at) - (abs(hashtext(id::text)) % 3) * interval '1 s',
-        updated_at = date_trunc('second', updated_at) - (abs(hashtext(id::text)) % 2) * interval '1 s'";
+        updated_at = date_trunc('second', updated_at) - (abs(hashtext(id::text)) % 2) * interval '1 s';
+        UPDATE image_members SET image_created_at = images.created_at FROM images WHERE images.id = image_id";
     world.execute(coarse).await;
 }
 
@@ -64,22 +68,27 @@ fn direction(random: &mut StdRng) -> SortDirection {
 fn query(random: &mut StdRng) -> ImageQuery {
     let branch = |visibility, owner, shared_with| Branch { visibility, owner, shared_with };
     let me = || "me".to_owned();
-    let branches = match random.random_range(0..4) {
-        0 => vec![
+    let answers = [MemberStatus::Pending, MemberStatus::Accepted, MemberStatus::Rejected];
+    let branches = match random.random_range(0..6) {
+        0 | 1 => vec![
             branch(vec![], OwnerIs::Project(me()), None),
             branch(vec![Visibility::Public, Visibility::Community], OwnerIs::Not(me()), None),
             branch(
                 vec![Visibility::Shared],
                 OwnerIs::Another(me()),
-                Some((me(), Some(MemberStatus::Pending))),
+                Some((me(), answers.choose(random).copied())),
             ),
         ],
-        1 => vec![
+        2 => vec![
+            branch(vec![Visibility::Shared], OwnerIs::Project(me()), None),
+            branch(vec![Visibility::Shared], OwnerIs::Another(me()), Some((me(), None))),
+        ],
+        3 => vec![
             branch(vec![], OwnerIs::Project(me()), None),
             branch(vec![Visibility::Public], OwnerIs::Not(me()), None),
             branch(vec![Visibility::Shared], OwnerIs::Not(me()), Some((me(), None))),
         ],
-        2 => vec![
+        4 => vec![
             branch(vec![Visibility::Shared, Visibility::Private], OwnerIs::Any, None),
             branch(vec![Visibility::Community], OwnerIs::Project(me()), None),
         ],
