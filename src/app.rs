@@ -16,11 +16,13 @@ use tracing::{info, warn};
 use crate::blobs::{Budget, Stores};
 use crate::catalog::Catalog;
 use crate::catalog::migrate::SchemaVersion;
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::domain::schema::{self, ImageSchema};
 use crate::error::{Chain, Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::flows::{Flows, Parts};
 use crate::http::front::{self, Api};
+use crate::http::openapi;
 use crate::http::ops::{self, Check, Readiness};
 use crate::http::serve;
 use crate::identity::Identity;
@@ -57,6 +59,7 @@ impl App {
         let budget = Budget::new(config.data.memory_budget.0, config.data.parts_in_flight);
         let policy = PolicyHandle::load(&config.policy).context("policy")?;
         let identity = Arc::new(Identity::new(&config.identity).context("identity")?);
+        let schema = image_schema(&config.images).context("images")?;
         let fetcher = Fetcher::new(&config.import).context("import")?;
         observe(&metrics, &catalog, &budget);
         let (tokens, refusals) = (Arc::clone(&identity), fetcher.clone());
@@ -68,6 +71,7 @@ impl App {
             stores,
             budget,
             policy,
+            schema,
             fetcher,
             metrics,
             tracker: TaskTracker::new(),
@@ -255,6 +259,27 @@ async fn check_schema(catalog: &Catalog) -> Result<()> {
 /// Read by operators alone: on the readiness page, in the log, and from `vitrine check`.
 fn schema_fault(text: &'static str) -> Error {
     Error::new(ErrorKind::Internal, text)
+}
+
+/// The schema of images, with the properties that the operator declares.
+fn image_schema(images: &config::Images) -> anyhow::Result<ImageSchema> {
+    let Some(path) = &images.schema_extension_file else {
+        let shipped = schema::default_extension();
+        return Ok(ImageSchema::new(&images.disk_formats, &images.container_formats, &shipped)?);
+    };
+    let named = || format!("schema_extension_file {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(named)?;
+    let extension = serde_json::from_str(&text).with_context(named)?;
+    ImageSchema::new(&images.disk_formats, &images.container_formats, &extension).with_context(named)
+}
+
+/// The OpenAPI document of an installation with this configuration.
+///
+/// # Errors
+/// When the schema extension that it names cannot be used.
+pub fn openapi(config: &Config) -> anyhow::Result<serde_json::Value> {
+    let schema = image_schema(&config.images).context("images")?;
+    Ok(openapi::document(config, &schema))
 }
 
 fn observe(metrics: &Metrics, catalog: &Catalog, budget: &Budget) {

@@ -45,11 +45,15 @@ enum Command {
     Sweep,
     /// Compare every bucket with the ledger
     Scrub(Scrub),
+    /// Bring back an image whose delete is delayed (`images.delayed_delete`) and not yet final
+    Restore(Restore),
     /// Forget all about images deleted long ago, except that their ids are taken
     Purge(Purge),
     /// Look into the policy
     #[command(subcommand)]
     Policy(Policy),
+    /// Print the OpenAPI document of the API
+    Openapi,
     /// Look into the configuration
     #[command(subcommand, name = "config")]
     Configuration(Configuration),
@@ -71,6 +75,13 @@ struct Scrub {
     /// Remove objects and uploads nobody owns, once they are older than a day
     #[arg(long)]
     delete: bool,
+}
+
+#[derive(Args)]
+struct Restore {
+    /// Id of the image
+    #[arg(value_name = "IMAGE_ID")]
+    image: String,
 }
 
 #[derive(Args)]
@@ -122,6 +133,10 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         let config = load::read_over(&Config::default(), cli.config.as_deref())?;
         return list_policy(&config);
     }
+    if let Command::Openapi = cli.command {
+        let config = load::read_over(&Config::default(), cli.config.as_deref())?;
+        return print_document(&config);
+    }
     let config = load::load(cli.config.as_deref())?;
     match cli.command {
         Command::Serve => serve(config, |_| {}).await,
@@ -145,6 +160,11 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             let clean = reports.iter().all(vitrine::flows::scrub::ScrubReport::is_clean);
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Restore(options) => {
+            let image = tool(config).await?.flows.restore_image(&options.image).await?;
+            println!("image {} is {} again", image.id, image.status.as_str());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Purge(options) => {
             let age = options.older_than.unwrap_or(config.jobs.deleted_ttl);
             let purged = tool(config).await?.flows.purge(age).await?;
@@ -156,6 +176,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Policy(Policy::List) => list_policy(&config),
+        Command::Openapi => print_document(&config),
         #[cfg(feature = "dev")]
         Command::Dev(_) => Ok(ExitCode::FAILURE),
     }
@@ -206,6 +227,11 @@ fn list_policy(config: &Config) -> anyhow::Result<ExitCode> {
             println!("#   in v1: \"{}\"", action.v1);
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_document(config: &Config) -> anyhow::Result<ExitCode> {
+    println!("{}", serde_json::to_string_pretty(&app::openapi(config)?)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -82,6 +82,11 @@ impl Store {
         self.inner.weight
     }
 
+    /// Bytes of the first parts; what is larger than one part is sent in parts.
+    pub fn part_size(&self) -> u64 {
+        self.inner.part_size
+    }
+
     /// The key of an object in this store, prefix included.
     pub fn key(&self, key: ObjectKey) -> String {
         key.below(&self.inner.folder)
@@ -90,6 +95,11 @@ impl Store {
     /// Reads a key of this store; none if it is not one of ours.
     pub fn parse_key(&self, key: &str) -> Option<ObjectKey> {
         ObjectKey::parse(&self.inner.folder, key)
+    }
+
+    /// Where an object of this store lies, without anything that helps to reach it: no endpoint, no credentials (A53).
+    pub fn url(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.inner.bucket)
     }
 
     /// How an object of `length` bytes, where known, is cut into parts here.
@@ -201,6 +211,11 @@ impl Stores {
     /// The store for data that names none.
     pub fn default_store(&self) -> &Store {
         &self.default
+    }
+
+    /// Whether there is more than one: only then can clients choose, and see where images lie.
+    pub fn are_several(&self) -> bool {
+        self.all.len() > 1
     }
 
     /// All stores in order of id.

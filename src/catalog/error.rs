@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
+use crate::domain::quota::Overrun;
+
 /// Results of catalog operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -17,8 +19,8 @@ pub enum ErrorKind {
     OutOfRange,
     /// The project's storage quota would be exceeded.
     QuotaExceeded,
-    /// The project has as many of these as it may.
-    CountExceeded,
+    /// A limit of the project would be exceeded.
+    OverLimit(Overrun),
     /// No connection, connection lost, pool exhausted, server shutting down.
     Unavailable,
     /// Anything else: a fault of ours.
@@ -32,7 +34,7 @@ impl ErrorKind {
             Self::Duplicate => "duplicate",
             Self::OutOfRange => "out_of_range",
             Self::QuotaExceeded => "quota_exceeded",
-            Self::CountExceeded => "count_exceeded",
+            Self::OverLimit(_) => "over_limit",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }

@@ -4,12 +4,14 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
-use crate::domain::image::{Image, ImageId, Status};
+use crate::domain::image::{Image, ImageId, Properties, Status};
 use crate::domain::member::Member;
+use crate::domain::quota::Resource;
 
 use super::blobs::Blob;
 use super::retry::{Attempt, ONCE, REPEATABLE};
 use super::row::{self, sql};
+use super::usage::judge_limit;
 use super::{Catalog, ErrorKind, Result, commit};
 
 /// An image together with the membership of the project that asks.
@@ -36,7 +38,7 @@ impl Catalog {
     /// (negative: none), judged under the project's advisory lock.
     ///
     /// # Errors
-    /// `Duplicate` when the id is or was in use; `CountExceeded`.
+    /// `Duplicate` when the id is or was in use; `OverLimit`.
     pub async fn insert_image(&self, image: &Image, count_limit: i64) -> Result<Image> {
         let (status, visibility, properties) =
             (image.status.as_str(), image.visibility.as_str(), Json(&image.properties));
@@ -63,12 +65,8 @@ impl Catalog {
         let insert = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
-            if let (Some(owner), 0..) = (&image.owner, count_limit) {
-                lock_owner(&transaction, owner).await?;
-                let count: i64 = count(&transaction, sql!("count_images"), owner).await?;
-                if count >= count_limit {
-                    return Err(ErrorKind::CountExceeded.into());
-                }
+            if let Some(owner) = &image.owner {
+                judge_limit(&transaction, owner, Resource::CountTotal, count_limit, 1).await?;
             }
             let statement = sql!("insert_image" returning "image");
             let inserted = super::row(&transaction, statement, &values).await?.ok_or(ErrorKind::Internal)?;
@@ -100,29 +98,11 @@ impl Catalog {
     /// attributes of an upload in progress are left to their own statements (here: everything but `status`,
     /// `os_hash_*`, `created_at`, `deleted_at`). Sets `updated_at`, raises `revision`. None: somebody was faster.
     pub async fn update_image(&self, image: &Image) -> Result<Option<Image>> {
-        let (visibility, properties) = (image.visibility.as_str(), Json(&image.properties));
-        let values: [&(dyn ToSql + Sync); 16] = [
-            &image.id.0,
-            &image.revision,
-            &image.owner,
-            &image.name,
-            &visibility,
-            &image.os_hidden,
-            &image.protected,
-            &image.disk_format,
-            &image.container_format,
-            &image.min_disk,
-            &image.min_ram,
-            &image.size,
-            &image.virtual_size,
-            &image.checksum,
-            &image.tags,
-            &properties,
-        ];
-        self.change_image(sql!("update_image" returning "image"), &values).await
+        let row = UpdatedRow::of(image);
+        self.change_image(sql!("update_image" returning "image"), &row.values()).await
     }
 
-    /// Moves the image to `to` if it is in one of `from`. Entering `queued` clears the sizes. None: it is not.
+    /// Moves the image to `to` if it is in one of `from`. None: it is not.
     ///
     /// Not for the ends of an image's life: those are [`Catalog::delete_image`] and [`Catalog::restore_image`].
     pub async fn set_status(&self, id: ImageId, from: &[Status], to: Status) -> Result<Option<Image>> {
@@ -144,6 +124,7 @@ impl Catalog {
             };
             let blobs = if delayed && locked.get("has_data") {
                 super::execute(&transaction, sql!("hide_image"), &[&id.0]).await?;
+                cancel_tasks(&transaction, &[id.0]).await?;
                 let unfinished = sql!("discard_unfinished_blobs" returning "blob");
                 row::blobs(&super::rows(&transaction, unfinished, &[&id.0]).await?)?
             } else {
@@ -189,6 +170,52 @@ impl Catalog {
     }
 }
 
+/// What [`Catalog::update_image`] writes.
+struct UpdatedRow<'a> {
+    image: &'a Image,
+    visibility: &'static str,
+    properties: Json<&'a Properties>,
+}
+
+impl<'a> UpdatedRow<'a> {
+    fn of(image: &'a Image) -> Self {
+        Self { image, visibility: image.visibility.as_str(), properties: Json(&image.properties) }
+    }
+
+    /// In the order of `update_image.sql`.
+    fn values(&self) -> [&(dyn ToSql + Sync); 16] {
+        let image = self.image;
+        [
+            &image.id.0,
+            &image.revision,
+            &image.owner,
+            &image.name,
+            &self.visibility,
+            &image.os_hidden,
+            &image.protected,
+            &image.disk_format,
+            &image.container_format,
+            &image.min_disk,
+            &image.min_ram,
+            &image.size,
+            &image.virtual_size,
+            &image.checksum,
+            &image.tags,
+            &self.properties,
+        ]
+    }
+}
+
+/// [`Catalog::update_image`] as part of a transaction.
+pub(super) async fn update(transaction: &Transaction<'_>, image: &Image) -> Attempt<Option<Image>> {
+    let row = UpdatedRow::of(image);
+    let updated = super::row(transaction, sql!("update_image" returning "image"), &row.values()).await?;
+    Ok(updated.as_ref().map(row::image).transpose()?)
+}
+
+/// How long the task of a deleted image stays to be seen.
+const CANCELLED_TTL_SECS: f64 = 48.0 * 3600.0;
+
 /// Serialises what is judged against limits of `owner` until the transaction ends.
 pub(super) async fn lock_owner(transaction: &Transaction<'_>, owner: &str) -> Attempt<()> {
     super::rows(transaction, sql!("lock_owner"), &[&owner]).await?;
@@ -204,8 +231,16 @@ pub(super) async fn count(transaction: &Transaction<'_>, sql: &str, owner: &str)
 /// Ends the life of images whose rows the transaction has locked. Gives the objects that became garbage.
 pub(super) async fn bury(transaction: &Transaction<'_>, ids: &[Uuid]) -> Attempt<Vec<Blob>> {
     super::execute(transaction, sql!("bury_images"), &[&ids]).await?;
+    cancel_tasks(transaction, ids).await?;
     super::execute(transaction, sql!("remove_members"), &[&ids]).await?;
     super::execute(transaction, sql!("remove_locations"), &[&ids]).await?;
     let garbage = super::rows(transaction, sql!("discard_blobs" returning "blob"), &[&ids]).await?;
     Ok(row::blobs(&garbage)?)
+}
+
+/// Ends the hashing of images that are being deleted (images-v2.md §16.1): its runner loses the task with the next
+/// heartbeat, or at the latest where it would write.
+async fn cancel_tasks(transaction: &Transaction<'_>, ids: &[Uuid]) -> Attempt<()> {
+    super::execute(transaction, sql!("cancel_tasks"), &[&ids, &CANCELLED_TTL_SECS]).await?;
+    Ok(())
 }

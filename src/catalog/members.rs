@@ -3,7 +3,7 @@
 use deadpool_postgres::Transaction;
 
 use crate::domain::image::ImageId;
-use crate::domain::member::Member;
+use crate::domain::member::{Member, MemberStatus};
 
 use super::retry::{Attempt, ONCE, REPEATABLE};
 use super::row::{self, sql};
@@ -15,6 +15,24 @@ pub enum MembersChanged {
     /// Done.
     Done,
     /// More members than the quota allows; nothing changed.
+    OverQuota {
+        /// How many there would have been.
+        attempted: i64,
+    },
+}
+
+/// What became of a new membership under v2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Added {
+    /// The member, `pending`.
+    Done(Member),
+    /// The image is gone or deleted.
+    Gone,
+    /// The image is not `shared` any more.
+    NotShared,
+    /// The project is a member already, whatever its answer.
+    Duplicate,
+    /// More members than the quota allows.
     OverQuota {
         /// How many there would have been.
         attempted: i64,
@@ -56,6 +74,57 @@ impl Catalog {
             Ok(MembersChanged::Done)
         };
         self.run(ONCE, put).await
+    }
+
+    /// One membership.
+    pub async fn member(&self, id: ImageId, member: &str) -> Result<Option<Member>> {
+        let found = self.row(sql!(select "member" "member"), &[&id.0, &member]).await?;
+        found.as_ref().map(row::member).transpose()
+    }
+
+    /// Adds a `pending` member to a shared image (images-v2.md §18.2). The image row is locked meanwhile, so that
+    /// neither a delete nor a change of its visibility comes in between and the quota (negative: none) holds.
+    pub async fn add_member(&self, id: ImageId, member: &str, quota: i64) -> Result<Added> {
+        let add = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let Some(image) = super::row(&transaction, sql!("lock_sharing"), &[&id.0]).await? else {
+                return Ok(Added::Gone);
+            };
+            if !image.try_get::<_, bool>("shared")? {
+                return Ok(Added::NotShared);
+            }
+            let known = sql!(select "member" "member");
+            if super::row(&transaction, known, &[&id.0, &member]).await?.is_some() {
+                return Ok(Added::Duplicate);
+            }
+            let attempted = count_members(&transaction, id).await? + 1;
+            if quota >= 0 && attempted > quota {
+                return Ok(Added::OverQuota { attempted });
+            }
+            let added = sql!("add_member" returning "member");
+            let added = super::row(&transaction, added, &[&id.0, &member]).await?;
+            commit(transaction).await?;
+            Ok(Added::Done(row::member(&added.ok_or(ErrorKind::Internal)?)?))
+        };
+        self.run(ONCE, add).await
+    }
+
+    /// Sets what a member says of an image that is shared with it. None: it is no member, or the image is not shared.
+    pub async fn set_member_status(
+        &self,
+        id: ImageId,
+        member: &str,
+        status: MemberStatus,
+    ) -> Result<Option<Member>> {
+        let statement = sql!("set_member_status" returning "member");
+        let changed = self.change(REPEATABLE, statement, &[&id.0, &member, &status.as_str()]).await?;
+        changed.as_ref().map(row::member).transpose()
+    }
+
+    /// Removes a member of a shared image. False: it is none, or the image is not shared.
+    pub async fn remove_member(&self, id: ImageId, member: &str) -> Result<bool> {
+        Ok(self.execute(ONCE, sql!("remove_member"), &[&id.0, &member]).await? == 1)
     }
 
     /// Removes a member. False: it was none.
@@ -100,8 +169,13 @@ async fn lock_members(transaction: &Transaction<'_>, id: ImageId) -> Attempt<Opt
     if super::row(transaction, sql!("lock_image_in_use"), &[&id.0]).await?.is_none() {
         return Ok(None);
     }
-    // Counted by a statement of its own: one that waited for the lock would still see the members of before.
+    Ok(Some(count_members(transaction, id).await?))
+}
+
+/// Counts the members of an image that is locked, by a statement of its own: one that waited for the lock would still
+/// see the members of before.
+async fn count_members(transaction: &Transaction<'_>, id: ImageId) -> Attempt<i64> {
     let counted =
         super::row(transaction, sql!("count_members"), &[&id.0]).await?.ok_or(ErrorKind::Internal)?;
-    Ok(Some(counted.try_get(0)?))
+    Ok(counted.try_get(0)?)
 }

@@ -10,9 +10,11 @@
 
 pub mod audit;
 pub mod blobs;
+pub mod copies;
 pub mod error;
 pub mod images;
 pub mod list;
+pub mod location_tasks;
 pub mod locations;
 pub mod members;
 pub mod migrate;

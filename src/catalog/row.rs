@@ -1,5 +1,6 @@
 //! Rows to domain types. The column lists are those of `sql/*_columns.sql`.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use tokio_postgres::Row;
@@ -8,11 +9,11 @@ use uuid::Uuid;
 
 use crate::domain::image::{Image, ImageId, Status};
 use crate::domain::member::Member;
-use crate::domain::task::{Task, TaskStatus};
+use crate::domain::task::{Task, TaskRecord, TaskStatus};
 
 use super::blobs::{Blob, BlobState};
 use super::error::{Error, ErrorKind, Result};
-use super::locations::Location;
+use super::locations::{Location, Place, Placement};
 use super::sweep::LedgerBacklog;
 
 /// The text of one of `sql/*.sql`, with the columns of a record after it where named.
@@ -129,6 +130,44 @@ pub(super) fn locations(rows: &[Row]) -> Result<Vec<Location>> {
             Ok(Location { id: get(row, "id")?, url: get(row, "url")?, metadata: get(row, "metadata")? })
         })
         .collect()
+}
+
+pub(super) fn placements(rows: &[Row]) -> Result<Vec<Placement>> {
+    let placement = |row| {
+        let place = match get(row, "url")? {
+            Some(url) => Place::Url(url),
+            None => Place::Object { store: get(row, "store")?, key: get(row, "key")? },
+        };
+        let image_id = ImageId(get(row, "image_id")?);
+        Ok(Placement { id: get(row, "id")?, image_id, place, metadata: get(row, "metadata")? })
+    };
+    rows.iter().map(placement).collect()
+}
+
+pub(super) fn task_records(rows: &[Row]) -> Result<Vec<TaskRecord>> {
+    let record = |row| {
+        Ok(TaskRecord {
+            id: get(row, "id")?,
+            kind: get(row, "kind")?,
+            status: word(row, "status")?,
+            owner: get(row, "owner")?,
+            user_id: get(row, "user_id")?,
+            request_id: get(row, "request_id")?,
+            image_id: get::<Option<Uuid>>(row, "image_id")?.map(ImageId),
+            input: get(row, "input")?,
+            result: get(row, "result")?,
+            message: get(row, "message")?,
+            created_at: get(row, "created_at")?,
+            updated_at: get(row, "updated_at")?,
+            expires_at: get(row, "expires_at")?,
+        })
+    };
+    rows.iter().map(record).collect()
+}
+
+/// Open tasks by the image they work on.
+pub(super) fn open_tasks(rows: &[Row]) -> Result<HashMap<ImageId, Uuid>> {
+    rows.iter().map(|row| Ok((ImageId(get(row, "image_id")?), get(row, "id")?))).collect()
 }
 
 pub(super) fn task(row: &Row) -> Result<Task> {

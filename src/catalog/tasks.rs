@@ -2,15 +2,17 @@
 //! work and work of a runner that died; `attempt` fences every later update.
 //! An attempt that is released uncounted gives its number back, so its runner must not touch the task again.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use deadpool_postgres::Transaction;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::image::{ImageId, Status};
-use crate::domain::task::Task;
+use crate::domain::task::{Task, TaskRecord};
 
-use super::retry::{ONCE, REPEATABLE};
+use super::retry::{Attempt, ONCE, REPEATABLE};
 use super::row::{self, sql};
 use super::{Catalog, Result, commit, seconds};
 
@@ -44,6 +46,17 @@ impl Catalog {
         let values: super::Values<'_> = &[&task.id, &task.kind, owner, user, request, &image, &task.input];
         self.execute(ONCE, sql!("insert_task"), values).await?;
         Ok(())
+    }
+
+    /// Open tasks of these images.
+    pub async fn open_tasks(&self, ids: &[ImageId]) -> Result<HashMap<ImageId, Uuid>> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        row::open_tasks(&self.rows(sql!("open_tasks"), &[&ids]).await?)
+    }
+
+    /// Tasks of an image that have not expired, the newest first: all of them, or those of `project` and of nobody.
+    pub async fn tasks_of(&self, id: ImageId, all: bool, project: Option<&str>) -> Result<Vec<TaskRecord>> {
+        row::task_records(&self.rows(sql!("tasks_of_image"), &[&id.0, &all, &project]).await?)
     }
 
     /// Claims the oldest due task: `processing`, `attempt + 1`, lease running. None: nothing is due.
@@ -105,4 +118,13 @@ impl Catalog {
         let values: super::Values<'_> = &[&id, &attempt, &seconds(delay), &counted];
         Ok(self.execute(ONCE, sql!("release_task"), values).await? == 1)
     }
+}
+
+/// [`Catalog::insert_task`] as part of a transaction.
+pub(super) async fn insert(transaction: &Transaction<'_>, task: &NewTask) -> Attempt<()> {
+    let image = task.image_id.map(|id| id.0);
+    let (owner, user, request) = (&task.owner, &task.user_id, &task.request_id);
+    let values: super::Values<'_> = &[&task.id, &task.kind, owner, user, request, &image, &task.input];
+    super::execute(transaction, sql!("insert_task"), values).await?;
+    Ok(())
 }

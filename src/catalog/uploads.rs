@@ -7,12 +7,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::domain::image::{Image, ImageId, Status};
+use crate::domain::quota::{self, Resource};
 
 use super::blobs::Blob;
-use super::images::{count, lock_owner};
+use super::images::lock_owner;
 use super::retry::{Attempt, PATIENT, REPEATABLE};
 use super::row::{self, sql};
-use super::usage::judge;
+use super::usage::{Quota, judge, judge_growth, judge_limit};
 use super::{Catalog, ErrorKind, Result, bytes, commit, seconds};
 
 /// An upload that begins.
@@ -36,6 +37,8 @@ pub struct NewUpload {
     pub quota: u64,
     /// Uploads of the owner at a time; negative: no limit.
     pub uploading_limit: i64,
+    /// MiB of the owner in images; negative: no limit.
+    pub size_limit: i64,
 }
 
 /// What became of the start of an upload.
@@ -53,6 +56,8 @@ pub enum Started {
 pub struct Stored {
     /// Bytes.
     pub size: u64,
+    /// Bytes of the disk inside; what the record has stays where none is given.
+    pub virtual_size: Option<u64>,
     /// Validator of the store.
     pub etag: String,
     /// MD5 in hex; absent when switched off.
@@ -80,7 +85,7 @@ impl Catalog {
     /// are nobody's usage.
     ///
     /// # Errors
-    /// `QuotaExceeded`, `CountExceeded`.
+    /// `QuotaExceeded`, `OverLimit`.
     pub async fn start_upload(&self, upload: &NewUpload) -> Result<Started> {
         let reserve = bytes(upload.reserve)?;
         let start = || async {
@@ -130,8 +135,8 @@ impl Catalog {
     /// Raises the reservation of a writer to `total` bytes. False: the lease is lost.
     ///
     /// # Errors
-    /// `QuotaExceeded`.
-    pub async fn reserve(&self, blob: Uuid, total: u64, quota: u64) -> Result<bool> {
+    /// `QuotaExceeded`, `OverLimit`.
+    pub async fn reserve(&self, blob: Uuid, total: u64, quota: Quota) -> Result<bool> {
         let wanted = bytes(total)?;
         let reserve = || async {
             let mut connection = self.connection().await?;
@@ -140,7 +145,8 @@ impl Catalog {
                 return Ok(false);
             };
             if row.try_get::<_, &str>("state")? == "writing" {
-                judge_growth(&transaction, row.try_get("owner")?, row.try_get("size")?, total, quota).await?;
+                let writer = (blob, row.try_get("owner")?, row.try_get("size")?);
+                judge_growth(&transaction, writer, total, quota).await?;
             }
             let raised = super::execute(&transaction, sql!("reserve"), &[&blob, &wanted]).await?;
             commit(transaction).await?;
@@ -153,9 +159,10 @@ impl Catalog {
     /// possible the object becomes garbage. Repeatable: after an unknown outcome the same call tells what happened.
     ///
     /// # Errors
-    /// `QuotaExceeded`, with nothing changed.
-    pub async fn finish_upload(&self, blob: Uuid, stored: &Stored, quota: u64) -> Result<Finished> {
+    /// `QuotaExceeded`, `OverLimit`, with nothing changed.
+    pub async fn finish_upload(&self, blob: Uuid, stored: &Stored, quota: Quota) -> Result<Finished> {
         let size = bytes(stored.size)?;
+        let virtual_size = stored.virtual_size.map(bytes).transpose()?;
         let digests = json!({ "md5": stored.checksum, stored.os_hash_algo: stored.os_hash_value });
         let finish = || async {
             let mut connection = self.connection().await?;
@@ -165,8 +172,8 @@ impl Catalog {
             };
             let image: Uuid = found.try_get("image_id")?;
             if found.try_get::<_, &str>("state")? == "writing" {
-                let (owner, held) = (found.try_get("owner")?, found.try_get("size")?);
-                judge_growth(&transaction, owner, held, stored.size, quota).await?;
+                let writer = (blob, found.try_get("owner")?, found.try_get("size")?);
+                judge_growth(&transaction, writer, stored.size, quota).await?;
             }
             let status = lock_image(&transaction, image).await?;
             if status != Some(Status::Saving) {
@@ -178,7 +185,8 @@ impl Catalog {
             }
             let activate = sql!("activate_image" returning "image");
             let (algorithm, hash) = (&stored.os_hash_algo, &stored.os_hash_value);
-            let values: super::Values<'_> = &[&image, &size, &stored.checksum, algorithm, hash];
+            let values: super::Values<'_> =
+                &[&image, &size, &stored.checksum, algorithm, hash, &virtual_size];
             let active = super::row(&transaction, activate, values).await?.ok_or(ErrorKind::Internal)?;
             commit(transaction).await?;
             Ok(Finished::Active(row::image(&active)?))
@@ -207,35 +215,16 @@ impl Catalog {
     }
 }
 
-/// Judges both limits of a start; takes the owner's lock only where one is set.
+/// Judges the limits of a start, in the order of images-v2.md §11.2; takes the owner's lock only where one is set.
 async fn judge_start(transaction: &Transaction<'_>, owner: &str, upload: &NewUpload) -> Attempt<()> {
-    if upload.quota == 0 && upload.uploading_limit < 0 {
-        return Ok(());
-    }
-    lock_owner(transaction, owner).await?;
+    let size = quota::mib(upload.reserve);
+    judge_limit(transaction, owner, Resource::SizeTotal, upload.size_limit, size).await?;
+    judge_limit(transaction, owner, Resource::CountUploading, upload.uploading_limit, 1).await?;
     if upload.quota > 0 {
+        lock_owner(transaction, owner).await?;
         judge(transaction, owner, 0, upload.reserve, upload.quota).await?;
     }
-    if upload.uploading_limit >= 0 {
-        let uploading = count(transaction, sql!("count_uploads"), owner).await?;
-        if uploading >= upload.uploading_limit {
-            return Err(ErrorKind::CountExceeded.into());
-        }
-    }
     Ok(())
-}
-
-/// Judges the quota for a writer that is charged `held` bytes and has or wants `total`.
-async fn judge_growth(
-    transaction: &Transaction<'_>,
-    owner: Option<&str>,
-    held: i64,
-    total: u64,
-    quota: u64,
-) -> Attempt<()> {
-    let (Some(owner), 1..) = (owner, quota) else { return Ok(()) };
-    lock_owner(transaction, owner).await?;
-    judge(transaction, owner, held, total, quota).await
 }
 
 /// Why an image takes no data. An earlier attempt of the same start, whose outcome got lost, is no reason.

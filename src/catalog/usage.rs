@@ -1,11 +1,42 @@
-//! What a project uses: bytes count until the object is gone.
+//! What a project uses, and whether more of it fits its limits.
+//!
+//! The storage quota counts bytes until the object is gone. The limits of images-v2.md §21.1 count images that are not
+//! deleted, in the units of the API. Both are judged under the owner's advisory lock, so that requests at once do not
+//! exceed them together.
 
 use deadpool_postgres::Transaction;
+use uuid::Uuid;
 
-use super::images::count;
-use super::retry::Attempt;
+use crate::domain::quota::{self, Resource};
+
+use super::images::{count, lock_owner};
+use super::retry::{Attempt, REPEATABLE};
 use super::row::sql;
 use super::{Catalog, Error, ErrorKind, Result};
+
+/// What bounds the bytes of one project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Storage quota in bytes; 0: none.
+    pub bytes: u64,
+    /// `image_size_total` in MiB; negative: none.
+    pub size_total: i64,
+}
+
+impl Quota {
+    /// No bound.
+    pub const NONE: Self = Self::of_bytes(0);
+
+    /// A storage quota alone.
+    pub const fn of_bytes(bytes: u64) -> Self {
+        Self { bytes, size_total: -1 }
+    }
+
+    /// Whether there is no bound.
+    pub fn is_none(self) -> bool {
+        self.bytes == 0 && self.size_total < 0
+    }
+}
 
 impl Catalog {
     /// Bytes of a project: objects `writing` (reserved), `staged`, `live` and `garbage`, plus the sizes of active
@@ -15,6 +46,95 @@ impl Catalog {
         let bytes: i64 =
             counted.map_or(Ok(0), |row| row.try_get(0)).map_err(|e| Error::caused(ErrorKind::Internal, e))?;
         Ok(bytes.unsigned_abs())
+    }
+
+    /// What a project has of every limited resource, in the unit of its limit.
+    pub async fn project_usage(&self, owner: &str) -> Result<[(Resource, i64); 4]> {
+        let read = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let mut usage = Resource::ALL.map(|resource| (resource, 0));
+            for (resource, used) in &mut usage {
+                *used = used_of(&transaction, owner, *resource, None).await?;
+            }
+            Ok(usage)
+        };
+        self.run(REPEATABLE, read).await
+    }
+}
+
+/// Fails with `OverLimit` where `owner` may not have `delta` more of a resource, in the unit of its limit. Locks the
+/// owner where there is a limit.
+pub(super) async fn judge_limit(
+    transaction: &Transaction<'_>,
+    owner: &str,
+    resource: Resource,
+    limit: i64,
+    delta: i64,
+) -> Attempt<()> {
+    if limit < 0 {
+        return Ok(());
+    }
+    lock_owner(transaction, owner).await?;
+    let used = used_of(transaction, owner, resource, None).await?;
+    Ok(quota::judge(resource, limit, used, delta).map_err(|over| Error::plain(ErrorKind::OverLimit(over)))?)
+}
+
+/// Judges `image_size_total` for a writer whose data turn out to be larger than it was charged for. It may overshoot
+/// the limit, as no size was known; not so where others have reached the limit meanwhile, or several at once would
+/// overshoot it by any amount.
+async fn judge_overshoot(
+    transaction: &Transaction<'_>,
+    owner: &str,
+    blob: Uuid,
+    total: u64,
+    limit: i64,
+) -> Attempt<()> {
+    if limit < 0 {
+        return Ok(());
+    }
+    let others = used_of(transaction, owner, Resource::SizeTotal, Some(blob)).await?;
+    let delta = quota::mib(total);
+    match quota::judge(Resource::SizeTotal, limit, others, 0) {
+        Ok(()) => Ok(()),
+        Err(over) => Err(ErrorKind::OverLimit(quota::Overrun { delta, ..over }).into()),
+    }
+}
+
+/// Judges both bounds for a writer that is charged `held` bytes and has or wants `total`.
+pub(super) async fn judge_growth(
+    transaction: &Transaction<'_>,
+    (blob, owner, held): (Uuid, Option<&str>, i64),
+    total: u64,
+    quota: Quota,
+) -> Attempt<()> {
+    let Some(owner) = owner.filter(|_| !quota.is_none()) else { return Ok(()) };
+    lock_owner(transaction, owner).await?;
+    if quota.bytes > 0 {
+        judge(transaction, owner, held, total, quota.bytes).await?;
+    }
+    if u64::try_from(held).is_ok_and(|held| held >= total) {
+        return Ok(());
+    }
+    judge_overshoot(transaction, owner, blob, total, quota.size_total).await
+}
+
+async fn used_of(
+    transaction: &Transaction<'_>,
+    owner: &str,
+    resource: Resource,
+    except: Option<Uuid>,
+) -> Attempt<i64> {
+    let in_mib = |bytes: i64| quota::mib(bytes.unsigned_abs());
+    match resource {
+        Resource::SizeTotal => {
+            let values: super::Values<'_> = &[&owner, &except];
+            let row = super::row(transaction, sql!("size_used"), values).await?.ok_or(ErrorKind::Internal)?;
+            Ok(in_mib(row.try_get(0)?))
+        }
+        Resource::StageTotal => Ok(in_mib(count(transaction, sql!("stage_used"), owner).await?)),
+        Resource::CountTotal => count(transaction, sql!("count_images"), owner).await,
+        Resource::CountUploading => count(transaction, sql!("count_uploads"), owner).await,
     }
 }
 

@@ -335,6 +335,8 @@ pub struct Images {
     pub schema_extension_file: Option<PathBuf>,
     /// Whether content must be what `disk_format` says.
     pub require_format_match: bool,
+    /// Safety checks of partition tables whose failure is only logged: `mbr`, `gpt`.
+    pub gpt_safety_checks_nonfatal: Vec<String>,
     /// Whether v2 shows where the data lies.
     pub show_direct_url: bool,
     /// Whether v2 shows and takes locations.
@@ -374,7 +376,7 @@ impl HashAlgorithm {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Import {
-    /// Import methods offered by v2.
+    /// Import methods offered by v2; none as long as there is no import.
     pub methods: Vec<String>,
     /// Ports that may be connected to; empty means any.
     pub allowed_ports: Vec<u16>,
@@ -384,6 +386,9 @@ pub struct Import {
     pub denied_hosts: Vec<String>,
     /// Whether images may be registered whose data stays at an `http(s)` URL.
     pub allow_http_locations: bool,
+    /// Whether data registered by `POST /v2/images/{id}/locations` is read and hashed; without it the digest that a
+    /// caller gives is believed.
+    pub do_secure_hash: bool,
     /// Whether addresses that are not global may be connected to.
     pub allow_private_networks: bool,
     /// Longest chain of redirects.
@@ -566,6 +571,7 @@ impl Default for Images {
             container_formats: words(&["ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]),
             schema_extension_file: None,
             require_format_match: true,
+            gpt_safety_checks_nonfatal: Vec::new(),
             show_direct_url: false,
             show_multiple_locations: false,
             hash_algorithm: HashAlgorithm::Sha512,
@@ -579,11 +585,12 @@ impl Default for Images {
 impl Default for Import {
     fn default() -> Self {
         Self {
-            methods: words(&["glance-direct", "web-download", "copy-image"]),
+            methods: Vec::new(),
             allowed_ports: vec![80, 443],
             allowed_hosts: Vec::new(),
             denied_hosts: Vec::new(),
             allow_http_locations: false,
+            do_secure_hash: true,
             allow_private_networks: false,
             max_redirects: 5,
         }

@@ -162,6 +162,7 @@ fn everything() -> Config {
             container_formats: list(),
             schema_extension_file: file(),
             require_format_match: images.require_format_match,
+            gpt_safety_checks_nonfatal: list(),
             show_direct_url: images.show_direct_url,
             show_multiple_locations: images.show_multiple_locations,
             hash_algorithm: images.hash_algorithm,

@@ -97,6 +97,11 @@ impl Attributes {
         {
             return Err(Error::invalid("Image name too long: it may have at most 255 characters."));
         }
+        if let Some(Some(owner)) = &self.owner
+            && owner.chars().count() > 255
+        {
+            return Err(Error::invalid("Image owner too long: it may have at most 255 characters."));
+        }
         if let Some(Some(checksum)) = &self.checksum
             && checksum.chars().count() > 32
         {

@@ -3,6 +3,7 @@
 //! The data may arrive in any pieces; the result depends on their concatenation alone.
 
 use md5::Md5;
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::config::HashAlgorithm;
@@ -40,8 +41,19 @@ impl Checksum {
 #[derive(Debug, Clone)]
 pub struct SecureHash(Sha);
 
+/// Digests that clients may name when they say what data must be, with their length in hex (images-v2.md §16.1).
+/// The first two identify data and prove nothing.
+const CLAIMABLE: [(&str, usize); 4] = [("md5", 32), ("sha1", 40), ("sha256", 64), ("sha512", 128)];
+
+/// Length in hex of a digest that clients may name; none for others.
+pub fn claimable(algorithm: &str) -> Option<usize> {
+    CLAIMABLE.into_iter().find_map(|(name, length)| (name == algorithm).then_some(length))
+}
+
 #[derive(Debug, Clone)]
 enum Sha {
+    Md5(Md5),
+    Sha1(Sha1),
     Sha256(Sha256),
     Sha512(Sha512),
 }
@@ -55,9 +67,22 @@ impl SecureHash {
         })
     }
 
+    /// The hash of no data yet, by an algorithm that clients may name; see [`claimable`].
+    pub fn claimed(algorithm: &str) -> Option<Self> {
+        Some(Self(match algorithm {
+            "md5" => Sha::Md5(Md5::default()),
+            "sha1" => Sha::Sha1(Sha1::default()),
+            "sha256" => Sha::Sha256(Sha256::new()),
+            "sha512" => Sha::Sha512(Sha512::new()),
+            _ => return None,
+        }))
+    }
+
     /// Adds the next piece of data.
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.0 {
+            Sha::Md5(hash) => hash.update(data),
+            Sha::Sha1(hash) => hash.update(data),
             Sha::Sha256(hash) => hash.update(data),
             Sha::Sha512(hash) => hash.update(data),
         }
@@ -66,6 +91,8 @@ impl SecureHash {
     /// Lower-case hex.
     pub fn finish(self) -> String {
         match self.0 {
+            Sha::Md5(hash) => hex::encode(hash.finalize()),
+            Sha::Sha1(hash) => hex::encode(hash.finalize()),
             Sha::Sha256(hash) => hex::encode(hash.finalize()),
             Sha::Sha512(hash) => hex::encode(hash.finalize()),
         }
@@ -113,6 +140,7 @@ impl Digester {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -136,6 +164,21 @@ mod tests {
         assert_eq!(empty.checksum.as_deref(), Some("d41d8cd98f00b204e9800998ecf8427e"));
         assert!(empty.value.starts_with("cf83e1357eefb8bdf1542850d66d8007"));
         assert_eq!(digests(&[b"abc"], false, HashAlgorithm::Sha512).checksum, None);
+    }
+
+    #[test]
+    fn claimed_digests_have_the_length_that_is_told() {
+        let of = |name: &str| {
+            let mut hash = SecureHash::claimed(name).unwrap();
+            hash.update(b"abc");
+            hash.finish()
+        };
+        for (name, length) in CLAIMABLE {
+            assert_eq!((of(name).len(), claimable(name)), (length, Some(length)), "{name}");
+        }
+        assert_eq!(of("sha1"), "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert_eq!(of("md5"), "900150983cd24fb0d6963f7d28e17f72");
+        assert_eq!(claimable("sha3"), None);
     }
 
     proptest! {

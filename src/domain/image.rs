@@ -227,3 +227,19 @@ pub fn access(caller: &Caller, image: &Image, membership: Option<&Member>) -> Ac
         };
     if readable { Access::Read } else { Access::None }
 }
+
+/// Whether `caller` may know of `image` under the Images API v2 (images-v2.md §18.1); `membership` is the row of the
+/// caller's project, if there is one. What the caller may do with it is up to the policy.
+pub fn is_visible(caller: &Caller, image: &Image, membership: Option<&Member>) -> bool {
+    if image.is_deleted() || image.status == Status::Killed {
+        return false;
+    }
+    if caller.is_admin || caller.owns(image.owner.as_deref()) {
+        return true;
+    }
+    match image.visibility {
+        Visibility::Public | Visibility::Community => true,
+        Visibility::Shared => membership.is_some(),
+        Visibility::Private => false,
+    }
+}

@@ -10,6 +10,7 @@ pub mod patch;
 pub mod policy;
 pub mod protection;
 pub mod query;
+pub mod quota;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod schema;

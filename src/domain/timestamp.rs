@@ -41,6 +41,12 @@ pub fn render_v1(instant: OffsetDateTime) -> String {
     instant.to_offset(UtcOffset::UTC).format(form).unwrap_or_default()
 }
 
+/// Renders an instant as the Images API v2 does: `2016-05-10T21:14:04Z`.
+pub fn render(instant: OffsetDateTime) -> String {
+    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    instant.to_offset(UtcOffset::UTC).format(form).unwrap_or_default()
+}
+
 fn number(parts: &Captures<'_>, name: &str, absent: i32) -> Option<i32> {
     parts.name(name).map_or(Some(absent), |m| m.as_str().parse().ok())
 }

@@ -8,7 +8,8 @@ use tracing::warn;
 use crate::blobs;
 use crate::catalog::blobs::Blob;
 use crate::catalog::images::Deleted;
-use crate::domain::image::{Access, Image, Status};
+use crate::domain::image::{Access, Image, ImageId, Status};
+use crate::domain::policy::Dialect;
 use crate::error::{Chain, Error, ErrorKind, Result};
 use crate::faultpoint;
 
@@ -20,15 +21,14 @@ const DELETE_TRIES: usize = 4;
 const REMOVAL_WAIT: Duration = Duration::from_secs(5);
 
 impl Flows {
-    /// Deletes an image in the order of images-v1.md §7. The row stays, because ids stay taken.
+    /// Deletes an image in the order of images-v1.md §7 and images-v2.md §12. The row stays, because ids stay taken.
     pub async fn delete_image(&self, call: &Call, id: &str) -> Result<()> {
         may_write(&call.caller)?;
-        self.allow(call, "delete_image")?;
         for _ in 0..DELETE_TRIES {
-            let found = self.find(call, id).await?;
+            let found = self.find_for(call, id, "delete_image").await?;
             let image = &found.image;
             check_deletable(image)?;
-            if found.access != Access::Write {
+            if call.dialect == Dialect::V1 && found.access != Access::Write {
                 return Err(refuse_stranger(image, "delete"));
             }
             let delayed = self.config.images.delayed_delete;
@@ -63,6 +63,28 @@ impl Flows {
         let garbage = self.catalog.bury_image(image.id).await?;
         self.remove_soon(garbage).await;
         Ok(())
+    }
+
+    /// Brings an image back whose delete is delayed; for the operator (operations.md §2). Of this and the sweep that ends
+    /// the delete one comes first, and the other finds that out.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown id; `Conflict` for an image that is not `pending_delete`, and where deletes are not
+    /// delayed: such an image is being removed, and its data may be gone.
+    pub async fn restore_image(&self, id: &str) -> Result<Image> {
+        let unknown = || Error::not_found(format!("there is no image {id}"));
+        let image_id: ImageId = id.parse().map_err(|_| unknown())?;
+        if !self.config.images.delayed_delete {
+            return Err(Error::conflict(
+                "deletes are not delayed (`images.delayed_delete`), so none can be undone",
+            ));
+        }
+        if let Some(image) = self.catalog.restore_image(image_id).await? {
+            return Ok(image);
+        }
+        let image = self.catalog.image(image_id, None).await?.ok_or_else(unknown)?.image;
+        let status = image.status.as_str();
+        Err(Error::conflict(format!("image {id} is {status}, not pending_delete")))
     }
 
     /// Removes objects that the ledger has given up, without failing anybody: what does not succeed now is the

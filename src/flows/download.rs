@@ -12,7 +12,7 @@ use crate::domain::policy::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::FetchErrorKind;
 
-use super::{Call, Flows, RETRY_AFTER};
+use super::{Call, Flows, Found, RETRY_AFTER};
 
 /// Bytes on their way to a client; after an error the connection must be cut, as its headers are gone.
 pub type DataStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
@@ -21,8 +21,49 @@ pub type DataStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 pub struct Download {
     /// The record.
     pub image: Image,
-    /// Exactly as many bytes as the record's size, or an error.
+    /// Which bytes of the data these are.
+    pub range: Range<u64>,
+    /// Exactly as many bytes as the range holds, or an error.
     pub stream: DataStream,
+}
+
+/// The part of the data that is asked for. Positions count from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Everything.
+    Whole,
+    /// From this byte to the end.
+    From(u64),
+    /// From the first to the second byte, both included, as far as there are so many.
+    Between(u64, u64),
+    /// From the first to the second byte, both included; an error where there are not so many.
+    Exactly(u64, u64),
+    /// So many bytes at the end, or all.
+    Last(u64),
+    /// What no data can have.
+    Impossible,
+}
+
+impl Wanted {
+    /// The bytes of data of this `size`; none where everything is asked for (images-v2.md §13.1).
+    ///
+    /// # Errors
+    /// `RangeNotSatisfiable`.
+    pub fn within(self, size: u64) -> Result<Option<Range<u64>>> {
+        let range = match self {
+            Self::Whole => return Ok(None),
+            Self::From(first) => first..size,
+            Self::Between(first, last) => first..size.min(last.saturating_add(1)),
+            Self::Exactly(first, last) if last < size => first..last + 1,
+            Self::Last(count) => size.saturating_sub(count)..size,
+            Self::Exactly(..) | Self::Impossible => size..size,
+        };
+        if range.is_empty() {
+            let text = "The requested range lies outside the image data.";
+            return Err(Error::new(ErrorKind::RangeNotSatisfiable { size }, text));
+        }
+        Ok(Some(range))
+    }
 }
 
 impl Flows {
@@ -46,28 +87,91 @@ impl Flows {
         if image.status != Status::Active {
             return Err(Error::not_found(format!("Image {} is not active", image.id)));
         }
-        let stream = self.open_data(&image).await?;
-        Ok(Download { image, stream })
+        let range = 0..size(&image);
+        let stream = self.open_data(&image, range.clone(), &[]).await?;
+        Ok(Download { image, range, stream })
     }
 
-    async fn open_data(&self, image: &Image) -> Result<DataStream> {
-        let size = u64::try_from(image.size.unwrap_or_default()).unwrap_or_default();
-        if size == 0 {
+    /// Opens part of the data of an image in the order of images-v2.md §13; none while it has no data. `prefer` names
+    /// the stores that the caller would have it from.
+    pub async fn download_part(
+        &self,
+        call: &Call,
+        id: &str,
+        wanted: Wanted,
+        prefer: Option<Vec<String>>,
+    ) -> Result<Option<Download>> {
+        let found = self.find_visible(call, id).await?;
+        let image = &found.image;
+        if image.status == Status::Deactivated && !call.caller.is_admin {
+            self.allow_found(call, &found, "get_image")?;
+            return Err(Error::forbidden(
+                "The requested image has been deactivated. Image data download is forbidden.",
+            ));
+        }
+        self.allow_found(call, &found, "download_image")?;
+        let prefer = self.check_preference(call, &found, prefer)?;
+        if !matches!(image.status, Status::Active | Status::Deactivated) {
+            return Ok(None);
+        }
+        let whole = 0..size(image);
+        let range = wanted.within(whole.end)?.unwrap_or(whole);
+        let stream = self.open_data(image, range.clone(), &prefer).await?;
+        Ok(Some(Download { image: found.image, range, stream }))
+    }
+
+    /// Judges the stores a caller prefers (images-v2.md §13.2).
+    fn check_preference(
+        &self,
+        call: &Call,
+        found: &Found,
+        prefer: Option<Vec<String>>,
+    ) -> Result<Vec<String>> {
+        let Some(prefer) = prefer else { return Ok(Vec::new()) };
+        self.allow_found(call, found, "download_from_store")?;
+        if !self.stores.are_several() {
+            return Err(Error::invalid("Stores cannot be chosen, as there is but one."));
+        }
+        match prefer.iter().find(|store| self.stores.get(store).is_none()) {
+            Some(unknown) => Err(Error::invalid(format!("Store {unknown} is not known."))),
+            None => Ok(prefer),
+        }
+    }
+
+    /// Opens `range` of the data, in the stores of `prefer` first, then by weight.
+    async fn open_data(&self, image: &Image, range: Range<u64>, prefer: &[String]) -> Result<DataStream> {
+        if range.is_empty() {
             return Ok(stream::empty().boxed());
         }
         let mut copies = self.catalog.live_blobs(image.id).await?;
-        copies.sort_by_key(|blob| self.stores.get(&blob.store).map_or(i32::MAX, |store| -store.weight()));
+        copies.sort_by_key(|blob| {
+            let weight = self.stores.get(&blob.store).map_or(i32::MAX, |store| -store.weight());
+            (!prefer.contains(&blob.store), weight)
+        });
         let mut last = None;
         for blob in &copies {
-            match self.open_object(&blob.store, &blob.key, blob.etag.as_deref(), size, 0..size).await {
+            let etag = blob.etag.as_deref();
+            match self.open_object(&blob.store, &blob.key, etag, size(image), range.clone()).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = Some(error),
             }
         }
         match last {
             Some(error) => Err(error),
-            None => self.open_location(image, size).await,
+            None => self.open_locations(image, range).await,
         }
+    }
+
+    /// Opens `range` at the first URL that gives it.
+    async fn open_locations(&self, image: &Image, range: Range<u64>) -> Result<DataStream> {
+        let mut failed = Error::not_found("The data of the image could not be found.");
+        for location in self.catalog.locations(image.id).await? {
+            match self.open_location(image, &location.url, range.clone()).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
     }
 
     async fn open_object(
@@ -100,11 +204,11 @@ impl Flows {
         Ok(counted.boxed())
     }
 
-    async fn open_location(&self, image: &Image, size: u64) -> Result<DataStream> {
+    async fn open_location(&self, image: &Image, url: &str, range: Range<u64>) -> Result<DataStream> {
+        let size = size(image);
         let gone = || Error::not_found("The data of the image could not be found.");
-        let location = self.catalog.locations(image.id).await?.into_iter().next().ok_or_else(gone)?;
         let refused = |_| Error::unavailable("The source of the image data may not be read.", RETRY_AFTER);
-        let url = self.fetcher.parse(&location.url).map_err(refused)?;
+        let url = self.fetcher.parse(url).map_err(refused)?;
         let source = self.fetcher.open(&url, size).await.map_err(|error| match error.kind() {
             FetchErrorKind::NotFound => gone().with_source(error),
             _ => Error::unavailable("The source of the image data could not be read.", RETRY_AFTER)
@@ -114,8 +218,40 @@ impl Flows {
             let text = "The source of the image data has changed.";
             return Err(Error::unavailable(text, RETRY_AFTER));
         }
-        Ok(exactly(size, source.into_stream().map(|frame| frame.map_err(Error::internal)).boxed()))
+        let whole = exactly(size, source.into_stream().map(|frame| frame.map_err(Error::internal)).boxed());
+        Ok(if range == (0..size) { whole } else { slice(range, whole) })
     }
+}
+
+/// Bytes of data according to the record.
+fn size(image: &Image) -> u64 {
+    u64::try_from(image.size.unwrap_or_default()).unwrap_or_default()
+}
+
+/// The bytes `range` of a stream.
+fn slice(range: Range<u64>, inner: DataStream) -> DataStream {
+    let cut = stream::unfold((inner, 0_u64), move |(mut inner, mut offset)| {
+        let range = range.clone();
+        async move {
+            while offset < range.end {
+                let mut frame = match inner.next().await? {
+                    Ok(frame) => frame,
+                    Err(error) => return Some((Err(error), (stream::empty().boxed(), range.end))),
+                };
+                let begin = offset;
+                offset += frame.len() as u64;
+                let surplus = offset.saturating_sub(range.end);
+                frame.truncate(frame.len() - usize::try_from(surplus).unwrap_or_default());
+                let early = range.start.saturating_sub(begin).min(frame.len() as u64);
+                let frame = frame.split_off(usize::try_from(early).unwrap_or_default());
+                if !frame.is_empty() {
+                    return Some((Ok(frame), (inner, offset)));
+                }
+            }
+            None
+        }
+    });
+    cut.boxed()
 }
 
 /// Passes a stream on and makes it fail where it is not exactly `size` bytes long.

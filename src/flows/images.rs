@@ -4,12 +4,14 @@ use time::OffsetDateTime;
 
 use crate::catalog;
 use crate::domain::attributes::Attributes;
-use crate::domain::image::{Access, Image, ImageId, Properties, Status, Visibility, access};
+use crate::domain::image::{Access, Image, ImageId, Properties, Status, Visibility, access, is_visible};
+use crate::domain::policy::{Dialect, Target};
 use crate::domain::protection::Operation;
 use crate::domain::query::ImageQuery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faultpoint;
 
+use super::quotas::name_limit;
 use super::sources::Sources;
 use super::{Call, Flows, Found, may_write, refuse_stranger};
 
@@ -23,6 +25,10 @@ pub struct NewImage {
     pub attributes: Attributes,
     /// Where its data comes from.
     pub sources: Sources,
+    /// What is recorded as its size while that is not known (v1: 0, v2: nothing).
+    pub size_unless_known: Option<i64>,
+    /// Why the attributes are refused, where that is judged only after everything else that may forbid the request.
+    pub refused: Option<Error>,
 }
 
 /// A change of an image.
@@ -37,17 +43,19 @@ pub struct ImageChange {
 }
 
 impl Flows {
-    /// Creates a record and fills it if a source is named, in the order of images-v1.md §5.3.
+    /// Creates a record and fills it if a source is named, in the order of images-v1.md §5.3 and images-v2.md §6.
     pub async fn create_image(&self, call: &Call, new: NewImage) -> Result<Image> {
-        let NewImage { mut attributes, sources } = new;
+        let NewImage { mut attributes, sources, size_unless_known, refused } = new;
         may_write(&call.caller)?;
-        self.allow(call, "add_image")?;
-        self.allow_publicity(call, &attributes)?;
+        self.allow_new(call, &attributes)?;
         self.allow_sources(call, &sources)?;
         for name in attributes.properties.keys() {
             self.allow_property(call, Operation::Create, name)?;
         }
-        self.check_property_quota(attributes.properties.len())?;
+        self.check_quotas(&attributes)?;
+        if let Some(refusal) = refused {
+            return Err(refusal);
+        }
         let mut sources = self.check_sources(call, sources, attributes.size)?;
         self.measure_remote(&mut sources).await?;
         if sources.remote_size.is_some() {
@@ -55,9 +63,27 @@ impl Flows {
         }
         let id = wanted_id(attributes.id.as_deref())?;
         attributes.check_ranges()?;
-        let image = self.insert(call, id, attributes, sources.any()).await?;
+        let born_empty = attributes.size == Some(0) && !sources.any();
+        let status = if born_empty { Status::Active } else { Status::Queued };
+        attributes.size = attributes.size.or(size_unless_known);
+        let image = self.insert(call, id, attributes, status).await?;
         faultpoint::pass("image.inserted");
         self.fill(call, image, sources).await
+    }
+
+    /// Policies for the creation of an image with these attributes.
+    fn allow_new(&self, call: &Call, attributes: &Attributes) -> Result<()> {
+        let project = call.caller.project.as_deref();
+        let owner = attributes.owner.as_ref().map_or(project, |owner| owner.as_deref());
+        let target = call.target(Target::of_project(project).with("owner", owner));
+        self.allow_on(call, "add_image", &target)?;
+        self.allow_publicity(call, attributes.visibility, &target)
+    }
+
+    fn check_quotas(&self, attributes: &Attributes) -> Result<()> {
+        let tags = attributes.tags.as_ref().map_or(0, Vec::len);
+        check_quota("tags", tags, self.config.limits.image_tag_quota)?;
+        self.check_property_quota(attributes.properties.len())
     }
 
     async fn insert(
@@ -65,30 +91,26 @@ impl Flows {
         call: &Call,
         id: ImageId,
         attributes: Attributes,
-        has_source: bool,
+        status: Status,
     ) -> Result<Image> {
-        let born_empty = attributes.size == Some(0) && !has_source;
         let image = Image {
             id,
-            owner: match attributes.owner {
-                Some(owner) if call.caller.is_admin => owner,
-                _ => call.caller.project.clone(),
-            },
+            owner: attributes.owner.unwrap_or_else(|| call.caller.project.clone()),
             name: attributes.name.flatten(),
-            status: if born_empty { Status::Active } else { Status::Queued },
+            status,
             visibility: attributes.visibility.unwrap_or(Visibility::Shared),
-            os_hidden: false,
+            os_hidden: attributes.os_hidden.unwrap_or_default(),
             protected: attributes.protected.unwrap_or_default(),
             disk_format: attributes.disk_format.flatten(),
             container_format: attributes.container_format.flatten(),
             min_disk: attributes.min_disk.map_or(Ok(0), i32::try_from).map_err(Error::internal)?,
             min_ram: attributes.min_ram.map_or(Ok(0), i32::try_from).map_err(Error::internal)?,
-            size: Some(attributes.size.unwrap_or_default()),
+            size: attributes.size,
             virtual_size: attributes.virtual_size.flatten(),
             checksum: attributes.checksum.flatten(),
             os_hash_algo: None,
             os_hash_value: None,
-            tags: Vec::new(),
+            tags: attributes.tags.unwrap_or_default(),
             properties: attributes.properties,
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,
@@ -100,19 +122,22 @@ impl Flows {
             catalog::ErrorKind::Duplicate => {
                 Error::conflict(format!("An image with identifier {id} already exists")).with_source(error)
             }
+            catalog::ErrorKind::OverLimit(_) if call.dialect == Dialect::V2 => {
+                name_limit(error.into(), image.owner.as_deref())
+            }
             _ => error.into(),
         })
     }
 
     /// Metadata of one image.
     pub async fn show_image(&self, call: &Call, id: &str) -> Result<Image> {
-        self.allow(call, "get_image")?;
-        self.find(call, id).await.map(|found| found.image)
+        self.find_for(call, id, "get_image").await.map(|found| found.image)
     }
 
     /// Whether the caller may list at all.
     pub fn allow_list(&self, call: &Call) -> Result<()> {
-        self.allow(call, "get_images")
+        let own = Target::of_project(call.caller.project.as_deref());
+        self.allow_on(call, "get_images", &call.target(own))
     }
 
     /// One page of images. The marker must be an image the caller may see, and a deleted one only counts where the
@@ -135,10 +160,11 @@ impl Flows {
         if include_deleted {
             image.deleted_at = None;
         }
-        match access(&call.caller, &image, row.membership.as_ref()) {
-            Access::None => Err(invalid()),
-            _ => Ok(()),
-        }
+        let known = match call.dialect {
+            Dialect::V1 => access(&call.caller, &image, row.membership.as_ref()) != Access::None,
+            Dialect::V2 => is_visible(&call.caller, &image, row.membership.as_ref()),
+        };
+        if known { Ok(()) } else { Err(invalid()) }
     }
 
     /// Changes a record and fills it if a source is named, in the order of images-v1.md §6.1. A record that changed
@@ -147,7 +173,7 @@ impl Flows {
         let ImageChange { attributes, sources, purge_properties } = change;
         may_write(&call.caller)?;
         self.allow(call, "modify_image")?;
-        self.allow_publicity(call, &attributes)?;
+        self.allow_publicity(call, attributes.visibility, &Target::none())?;
         self.allow_sources(call, &sources)?;
         let mut found = self.find(call, id).await?;
         check_state(call, &found.image, &attributes, sources.has_data())?;
@@ -226,11 +252,13 @@ impl Flows {
     /// The properties of an image that the caller may read.
     pub fn readable_properties(&self, call: &Call, image: &Image) -> Properties {
         let mut properties = image.shown_properties();
-        properties.retain(|name, _| self.property_allowed(call, Operation::Read, name));
+        let (protections, rules) = (self.policy.protections(), self.policy.rules());
+        properties
+            .retain(|name, _| protections.allows(Operation::Read, name, &call.caller, &rules, call.dialect));
         properties
     }
 
-    fn property_allowed(&self, call: &Call, operation: Operation, name: &str) -> bool {
+    pub(crate) fn property_allowed(&self, call: &Call, operation: Operation, name: &str) -> bool {
         self.policy.protections().allows(operation, name, &call.caller, &self.policy.rules(), call.dialect)
     }
 
@@ -241,23 +269,33 @@ impl Flows {
         Err(Error::forbidden(format!("Property '{name}' is protected")))
     }
 
-    fn allow_publicity(&self, call: &Call, attributes: &Attributes) -> Result<()> {
-        if attributes.visibility == Some(Visibility::Public) {
-            self.allow(call, "publicize_image")?;
+    /// Policies for showing an image to everybody.
+    pub(crate) fn allow_publicity(
+        &self,
+        call: &Call,
+        wanted: Option<Visibility>,
+        target: &Target<'_>,
+    ) -> Result<()> {
+        match wanted {
+            Some(Visibility::Public) => self.allow_on(call, "publicize_image", target),
+            Some(Visibility::Community) => self.allow_on(call, "communitize_image", target),
+            Some(Visibility::Shared | Visibility::Private) | None => Ok(()),
         }
-        Ok(())
     }
 
     fn check_property_quota(&self, attempted: usize) -> Result<()> {
-        let maximum = self.config.limits.image_property_quota;
-        if maximum < 0 || i64::try_from(attempted).is_ok_and(|n| n <= maximum) {
-            return Ok(());
-        }
-        Err(Error::limit_exceeded(format!(
-            "The limit has been exceeded on the number of allowed image properties. Attempted: {attempted}, \
-             Maximum: {maximum}"
-        )))
+        check_quota("properties", attempted, self.config.limits.image_property_quota)
     }
+}
+
+/// Holds a quota of one image against what it would have; negative: no limit.
+pub(super) fn check_quota(of: &str, attempted: usize, maximum: i64) -> Result<()> {
+    if maximum < 0 || i64::try_from(attempted).is_ok_and(|n| n <= maximum) {
+        return Ok(());
+    }
+    Err(Error::limit_exceeded(format!(
+        "The limit has been exceeded on the number of allowed image {of}. Attempted: {attempted}, Maximum: {maximum}"
+    )))
 }
 
 fn wanted_id(sent: Option<&str>) -> Result<ImageId> {

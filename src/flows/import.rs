@@ -11,6 +11,7 @@ use crate::blobs;
 use crate::catalog;
 use crate::catalog::tasks::NewTask;
 use crate::domain::image::{Image, ImageId, Status};
+use crate::domain::policy::Dialect;
 use crate::domain::task::Task;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faultpoint;
@@ -25,10 +26,11 @@ pub const MOST_ATTEMPTS: i32 = 3;
 /// Kind of a task that copies from a URL.
 pub const COPY_FROM: &str = "copy_from";
 
+/// Parameters of such a task.
 #[derive(Debug, Serialize, Deserialize)]
-struct CopyFrom {
-    url: String,
-    store: String,
+pub(super) struct CopyFrom {
+    pub(super) url: String,
+    pub(super) store: String,
 }
 
 impl Flows {
@@ -99,8 +101,10 @@ impl Flows {
             length: source.size(),
             // API parity: what the source says of its size replaces what the client said
             expected_size: None,
-            expected_checksum: image.checksum,
+            expected_checksum: image.checksum.clone(),
             on_failure: Status::Queued,
+            rules: Dialect::V1,
+            if_deleted: ErrorKind::PreconditionFailed,
         };
         let stream = source.into_stream().map_err(Into::into).boxed();
         let image = self.upload(upload, stream).await.map_err(attempt_error)?;
@@ -131,7 +135,8 @@ fn attempt_error(error: Error) -> Error {
     }
 }
 
-fn source_error(error: FetchError) -> Error {
+/// What a failure of the source means for the task behind it.
+pub(super) fn source_error(error: FetchError) -> Error {
     // a body that broke off was resumed as often as makes sense already
     let exhausted = error.kind() == FetchErrorKind::Broken;
     let kind = if error.retryable() && !exhausted {

@@ -128,7 +128,8 @@ fn sharing(call: &Call, found: &Found) -> Result<Sharing> {
     }
 }
 
-fn check_quota(attempted: i64, maximum: i64) -> Result<()> {
+/// Holds the quota of members of one image against what it would have; negative: no limit.
+pub(super) fn check_quota(attempted: i64, maximum: i64) -> Result<()> {
     if maximum < 0 || attempted <= maximum {
         return Ok(());
     }

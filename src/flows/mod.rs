@@ -3,16 +3,28 @@
 //! Each flow authorises before any effect and leaves the dialects nothing but parsing and rendering. Where the two
 //! APIs follow different rules, the rule is a field of the command.
 
+pub mod activation;
 pub mod delete;
 pub mod download;
+pub mod image_tasks;
 pub mod images;
 pub mod import;
+pub mod location_import;
+pub mod locations;
 pub mod members;
+pub mod patch;
+mod patch_locations;
+pub mod present;
+pub mod quotas;
 pub mod scrub;
+pub mod sharing;
 pub mod sources;
+pub mod stores;
 pub mod sweep;
+pub mod tags;
 pub mod upload;
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +38,10 @@ use crate::blobs::budget::Budget;
 use crate::catalog::{self, Catalog};
 use crate::config::Config;
 use crate::domain::caller::Caller;
-use crate::domain::image::{Access, Image, ImageId, access};
+use crate::domain::image::{Access, Image, ImageId, access, is_visible};
 use crate::domain::member::Member;
 use crate::domain::policy::{Dialect, Target};
+use crate::domain::schema::ImageSchema;
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::policy::PolicyHandle;
@@ -48,6 +61,16 @@ pub struct Call {
     pub request_id: String,
 }
 
+impl Call {
+    /// What the rules of this API see of `target`: those of v1 are asked before it is known (images-v1.md §10.4).
+    pub(crate) fn target<'a>(&self, target: Target<'a>) -> Target<'a> {
+        match self.dialect {
+            Dialect::V1 => Target::none(),
+            Dialect::V2 => target,
+        }
+    }
+}
+
 /// What the flows work with.
 pub struct Parts {
     /// Effective configuration.
@@ -60,6 +83,8 @@ pub struct Parts {
     pub budget: Budget,
     /// Rules in force.
     pub policy: PolicyHandle,
+    /// Schemas that v2 serves and holds documents against.
+    pub schema: ImageSchema,
     /// Access to what users name.
     pub fetcher: Fetcher,
     /// Instruments.
@@ -111,6 +136,45 @@ impl Flows {
         allowed
     }
 
+    /// The image, if the caller may know about it under v2.
+    pub(crate) async fn find_visible(&self, call: &Call, id: &str) -> Result<Found> {
+        let parsed: ImageId = id.parse().map_err(|_| no_image(id))?;
+        let found = self.catalog.image(parsed, call.caller.project.as_deref()).await?;
+        let row = found.ok_or_else(|| no_image(parsed))?;
+        if !is_visible(&call.caller, &row.image, row.membership.as_ref()) {
+            return Err(no_image(parsed));
+        }
+        // v2 leaves what may be written to the policy
+        Ok(Found { image: row.image, access: Access::Read, membership: row.membership })
+    }
+
+    /// The image, if the caller may know about it and the policy lets them do `action` to it: v1 asks before it looks
+    /// the image up (images-v1.md §10.4), v2 afterwards (images-v2.md §23.2).
+    pub(crate) async fn find_for(&self, call: &Call, id: &str, action: &str) -> Result<Found> {
+        match call.dialect {
+            Dialect::V1 => {
+                self.allow(call, action)?;
+                self.find(call, id).await
+            }
+            Dialect::V2 => {
+                let found = self.find_visible(call, id).await?;
+                self.allow_found(call, &found, action)?;
+                Ok(found)
+            }
+        }
+    }
+
+    /// Asks the policy for an action on an image that was found. Who may not even see it is told that there is none.
+    pub(crate) fn allow_found(&self, call: &Call, found: &Found, action: &str) -> Result<()> {
+        let target = target_of(&found.image, found.membership.as_ref());
+        self.allow_on(call, action, &target).map_err(|refusal| {
+            match self.allow_on(call, "get_image", &target) {
+                Ok(()) => refusal,
+                Err(_) => no_image(found.image.id),
+            }
+        })
+    }
+
     /// The image, if the caller may know about it.
     pub(crate) async fn find(&self, call: &Call, id: &str) -> Result<Found> {
         let unknown = || Error::not_found(format!("Image with identifier {id} not found"));
@@ -121,6 +185,16 @@ impl Flows {
             access => Ok(Found { image: row.image, access, membership: row.membership }),
         }
     }
+}
+
+/// One text for what does not exist, is deleted, or may not be known (A38).
+fn no_image(id: impl fmt::Display) -> Error {
+    Error::not_found(format!("No image found with ID {id}"))
+}
+
+/// An image as rules see it for one caller.
+pub(crate) fn target_of<'a>(image: &'a Image, membership: Option<&'a Member>) -> Target<'a> {
+    Target::of_image(image).with_member(membership.map(|member| member.member.as_str()))
 }
 
 /// Anonymous callers change nothing.
@@ -152,10 +226,9 @@ impl From<catalog::Error> for Error {
             catalog::ErrorKind::QuotaExceeded => {
                 Self::limit_exceeded("The storage quota of the project has been exceeded.").with_source(error)
             }
-            catalog::ErrorKind::CountExceeded => Self::limit_exceeded(
-                "The limit has been exceeded on the number of images or uploads of this project.",
-            )
-            .with_source(error),
+            catalog::ErrorKind::OverLimit(over) => {
+                Self::limit_exceeded(quotas::refusal(over)).with_source(error)
+            }
             _ => Self::internal(error),
         }
     }

@@ -8,6 +8,7 @@ use futures_util::Stream;
 use crate::catalog;
 use crate::config::Limits;
 use crate::domain::image::{Image, Status};
+use crate::domain::policy::Dialect;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{FetchError, FetchErrorKind, Refusal, Target as Url};
 
@@ -190,6 +191,8 @@ impl Flows {
             store,
             length: data.length,
             on_failure: Status::Killed,
+            rules: Dialect::V1,
+            if_deleted: ErrorKind::PreconditionFailed,
         };
         self.upload(upload, data.stream).await
     }
@@ -255,7 +258,7 @@ pub(crate) fn quota_error(error: catalog::Error, limits: &Limits) -> Error {
     Error::new(ErrorKind::LimitExceeded, text)
 }
 
-fn require_formats(image: &Image) -> Result<()> {
+pub(crate) fn require_formats(image: &Image) -> Result<()> {
     if image.disk_format.is_none() {
         return Err(Error::invalid("Disk format is not specified."));
     }

@@ -17,13 +17,18 @@ use crate::blobs::{self, Hasher, ObjectKey, ObjectWriter, Pushed, Store, Written
 use crate::catalog;
 use crate::catalog::blobs::BlobState;
 use crate::catalog::uploads::{Finished, NewUpload, Started, Stored};
+use crate::catalog::usage::Quota;
+use crate::config::{self, Limits};
 use crate::domain::digest::Digests;
 use crate::domain::image::{Image, ImageId, Status};
+use crate::domain::inspect::{Findings, Inspector, Refusal};
+use crate::domain::policy::Dialect;
 use crate::error::{Chain, Error, ErrorKind, Result};
 use crate::faultpoint;
 
-use super::sources::{ByteStream, quota_error};
-use super::{Flows, RETRY_AFTER};
+use super::quotas::name_limit;
+use super::sources::{ByteStream, quota_error, require_formats};
+use super::{Call, Flows, RETRY_AFTER, may_write};
 
 /// Heartbeats within one lease.
 const HEARTBEATS: u32 = 6;
@@ -46,6 +51,64 @@ pub struct Upload {
     pub expected_checksum: Option<String>,
     /// State the image goes to when the upload fails (v1: killed, v2: queued).
     pub on_failure: Status,
+    /// Whose rules judge the content (see [`Inspection`]). They are applied to the record as it is once it is
+    /// `saving`: before that, its formats may still change.
+    pub rules: Dialect,
+    /// What an image that was deleted meanwhile is for the uploader (v1: a failed precondition, v2: gone).
+    pub if_deleted: ErrorKind,
+}
+
+/// How the content of an upload is judged (images-v2.md §11.5).
+#[derive(Debug, Clone)]
+struct Inspection {
+    /// What the image says it is.
+    disk_format: String,
+    /// Whether content of another format is refused.
+    require_match: bool,
+    /// Whether the virtual size that is found becomes that of the image. Clients of v1 tell it themselves.
+    record_virtual_size: bool,
+    /// Checks of partition tables that may fail.
+    nonfatal_checks: Vec<String>,
+}
+
+impl Inspection {
+    /// For data of an image whose container is `bare`; others hide the disk from inspection. v1 never compared content
+    /// with its format, and its clients tell the virtual size themselves: what could do harm is refused all the same.
+    fn of(image: &Image, images: &config::Images, rules: Dialect) -> Option<Self> {
+        let disk_format = image.disk_format.clone()?;
+        let bare = image.container_format.as_deref() == Some("bare");
+        bare.then(|| Self {
+            disk_format,
+            require_match: images.require_format_match && rules == Dialect::V2,
+            record_virtual_size: rules == Dialect::V2,
+            nonfatal_checks: images.gpt_safety_checks_nonfatal.clone(),
+        })
+    }
+
+    /// The virtual size to record.
+    ///
+    /// # Errors
+    /// `UnsupportedFormat` for content that is not what was declared or could do harm.
+    fn judge(&self, mut findings: Findings) -> Result<Option<u64>> {
+        if let Some(fault) = findings.forgive(&self.nonfatal_checks) {
+            warn!(%fault, "image data is stored although a check of its partition table fails");
+        }
+        let refused = |refusal: Refusal| Error::new(ErrorKind::UnsupportedFormat, refusal.to_string());
+        let virtual_size = findings.judge(&self.disk_format, self.require_match).map_err(refused)?;
+        Ok(virtual_size.filter(|_| self.record_virtual_size))
+    }
+}
+
+/// Data of a request for an image that exists (v2).
+pub struct NewData {
+    /// Wanted store; the default store where none is named.
+    pub store: Option<String>,
+    /// Size the client promised.
+    pub promised: Option<u64>,
+    /// Announced length of the body.
+    pub length: Option<u64>,
+    /// The bytes, not read yet.
+    pub stream: ByteStream,
 }
 
 /// An upload that was admitted, with the identity of its object.
@@ -57,6 +120,47 @@ struct Transfer {
 }
 
 impl Flows {
+    /// Fills a queued image with the data of a request, in the order of images-v2.md §11.2.
+    ///
+    /// # Errors
+    /// As [`Flows::upload`]; `Invalid` for an unknown store and without formats, `Gone` when the image was deleted
+    /// meanwhile. The image is `queued` afterwards.
+    pub async fn upload_data(&self, call: &Call, id: &str, data: NewData) -> Result<Image> {
+        may_write(&call.caller)?;
+        let store = self.upload_store(data.store.as_deref())?;
+        let image = self.find_for(call, id, "upload_image").await?.image;
+        require_formats(&image)?;
+        if image.status != Status::Queued {
+            return Err(not_queued(image.id, image.status));
+        }
+        refuse_signature(&image)?;
+        self.check_cap(data.promised.max(data.length).unwrap_or_default())?;
+        let promised = data.promised.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+        let upload = Upload {
+            image_id: image.id,
+            store,
+            length: data.length,
+            expected_size: promised,
+            expected_checksum: None,
+            on_failure: Status::Queued,
+            rules: Dialect::V2,
+            if_deleted: ErrorKind::Gone,
+        };
+        let stored = self.upload(upload, data.stream).await;
+        stored.map_err(|error| name_limit(error, image.owner.as_deref()))
+    }
+
+    /// The store that data of v2 goes to; naming one only means something where there are several.
+    fn upload_store(&self, wanted: Option<&str>) -> Result<String> {
+        match wanted.filter(|_| self.stores.are_several()) {
+            None => Ok(self.stores.default_store().id.to_string()),
+            Some(id) => match self.stores.get(id) {
+                Some(store) => Ok(store.id.to_string()),
+                None => Err(Error::invalid(format!("Store {id} is not known."))),
+            },
+        }
+    }
+
     /// Stores the data and makes the image `active`.
     ///
     /// Waits for part memory before anything is read or written. From then on the work is a task of its own, so that
@@ -64,8 +168,8 @@ impl Flows {
     ///
     /// # Errors
     /// `Unavailable` without memory or store, `Conflict` when the image takes no data, `Invalid` for data that break
-    /// off or differ from what was promised, `TooLarge` and `LimitExceeded` at cap and quota, `PreconditionFailed`
-    /// when the image was deleted meanwhile.
+    /// off or differ from what was promised, `TooLarge` and `LimitExceeded` at cap and quota, and
+    /// [`Upload::if_deleted`].
     pub async fn upload(&self, upload: Upload, stream: ByteStream) -> Result<Image> {
         let unknown = || Error::invalid(format!("Store for scheme {} not found", upload.store));
         let store = self.stores.get(&upload.store).ok_or_else(unknown)?.clone();
@@ -76,11 +180,11 @@ impl Flows {
         }
         let layout = match store.layout(upload.length) {
             Ok(layout) => layout,
-            Err(error) => return Err(self.refuse(&upload, store_error(error, upload.image_id)).await),
+            Err(error) => return Err(self.refuse(&upload, store_error(error, &upload)).await),
         };
         let admission = self.budget.admit(layout).await.map_err(|error| {
             self.metrics.admission_rejected();
-            store_error(error, upload.image_id)
+            store_error(error, &upload)
         })?;
         let cancel = self.abort.child_token();
         let _cancel_when_dropped = cancel.clone().drop_guard();
@@ -109,11 +213,11 @@ impl Flows {
         cancel: CancellationToken,
     ) -> Result<Image> {
         let _active = self.metrics.upload_active("upload");
-        self.start_upload(&transfer).await?;
+        let image = self.start_upload(&transfer).await?;
         faultpoint::pass("upload.started");
         let mut writer = ObjectWriter::new(&transfer.store, &transfer.key, admission);
         let transferred = tokio::select! {
-            transferred = self.transfer(&transfer, &mut stream, &mut writer) => transferred,
+            transferred = self.transfer(&transfer, &image, &mut stream, &mut writer) => transferred,
             lost = self.keep_lease(&transfer) => Err(lost),
             () = cancel.cancelled() => Err(disconnected()),
         };
@@ -130,7 +234,8 @@ impl Flows {
         }
     }
 
-    async fn start_upload(&self, transfer: &Transfer) -> Result<()> {
+    /// Transaction A; gives the record as it is now that its formats are settled.
+    async fn start_upload(&self, transfer: &Transfer) -> Result<Image> {
         let limits = &self.config.limits;
         let promised = transfer.upload.expected_size.and_then(|size| u64::try_from(size).ok());
         let new = NewUpload {
@@ -143,16 +248,14 @@ impl Flows {
             lease: self.config.jobs.lease,
             quota: limits.user_storage_quota.0,
             uploading_limit: limits.image_count_uploading,
+            size_limit: limits.image_size_total,
         };
         match self.catalog.start_upload(&new).await {
-            Ok(Started::Begun(_)) => Ok(()),
+            Ok(Started::Begun(image)) => Ok(image),
             Ok(Started::NotQueued(None | Some(Status::Deleted | Status::PendingDelete))) => {
-                Err(lease_lost(new.image_id))
+                Err(lease_lost(&transfer.upload))
             }
-            Ok(Started::NotQueued(Some(status))) => {
-                let (id, status) = (new.image_id, status.as_str());
-                Err(Error::conflict(format!("Attempt to upload duplicate image: Image {id} is {status}")))
-            }
+            Ok(Started::NotQueued(Some(status))) => Err(not_queued(new.image_id, status)),
             Err(error) => {
                 // the reference kills an image whose data are refused by the storage quota
                 let over_quota = error.kind == catalog::ErrorKind::QuotaExceeded;
@@ -171,20 +274,28 @@ impl Flows {
     async fn transfer(
         &self,
         transfer: &Transfer,
+        image: &Image,
         stream: &mut ByteStream,
         writer: &mut ObjectWriter,
     ) -> Result<Stored> {
-        let image_id = transfer.upload.image_id;
-        let broken = |error| store_error(error, image_id);
+        let broken = |error| store_error(error, &transfer.upload);
         let images = &self.config.images;
+        if transfer.upload.rules == Dialect::V2 {
+            require_formats(image)?;
+        }
+        let inspection = Inspection::of(image, images, transfer.upload.rules);
         let mut hasher = Hasher::new(
             images.checksum || transfer.upload.expected_checksum.is_some(),
             images.hash_algorithm,
         );
+        let mut inspector = inspection.as_ref().map(|_| Inspector::new());
         let mut waited = Duration::ZERO;
-        while let Some(mut frame) = self.next_frame(image_id, stream, writer, &mut waited).await? {
+        while let Some(mut frame) = self.next_frame(&transfer.upload, stream, writer, &mut waited).await? {
             self.check_total(transfer, writer.size() + frame.len() as u64)?;
             self.metrics.upload_bytes(&transfer.store.id, frame.len() as u64);
+            if let Some(inspector) = &mut inspector {
+                inspector.push(&frame);
+            }
             while writer.push(&mut frame).await.map_err(broken)? == Pushed::PartFull {
                 self.send_part(transfer, writer, &mut hasher).await?;
             }
@@ -196,10 +307,14 @@ impl Flows {
         let digests = hasher.finish().await.map_err(broken)?;
         self.metrics.hashed(waiting.elapsed());
         check_promises(&transfer.upload, &digests)?;
+        let virtual_size = match (inspection, inspector) {
+            (Some(inspection), Some(inspector)) => inspection.judge(inspector.finish())?,
+            _ => None,
+        };
         faultpoint::pass("upload.sent");
         let written = writer.finish().await.map_err(broken)?;
         faultpoint::pass("upload.completed");
-        Ok(stored(written, digests))
+        Ok(stored(written, digests, virtual_size))
     }
 
     async fn send_part(
@@ -208,12 +323,12 @@ impl Flows {
         writer: &mut ObjectWriter,
         hasher: &mut Hasher,
     ) -> Result<()> {
-        let broken = |error| store_error(error, transfer.upload.image_id);
+        let broken = |error| store_error(error, &transfer.upload);
         if !writer.is_multipart() {
             let upload_id = writer.begin_multipart().await.map_err(broken)?;
             faultpoint::pass("upload.multipart_begun");
             if !self.catalog.record_upload_id(transfer.blob, &upload_id).await? {
-                return Err(lease_lost(transfer.upload.image_id));
+                return Err(lease_lost(&transfer.upload));
             }
             faultpoint::pass("upload.multipart_recorded");
         }
@@ -226,21 +341,21 @@ impl Flows {
     /// Holds the quota against an upload of unknown length as it grows.
     async fn reserve(&self, transfer: &Transfer, total: u64) -> Result<()> {
         let limits = &self.config.limits;
-        let quota = limits.user_storage_quota.0;
-        if quota == 0 || transfer.upload.length.is_some() {
+        let quota = storage_quota(limits);
+        if quota.is_none() || transfer.upload.length.is_some() {
             return Ok(());
         }
         let reserved = self.catalog.reserve(transfer.blob, total, quota).await;
         match reserved.map_err(|error| quota_error(error, limits))? {
             true => Ok(()),
-            false => Err(lease_lost(transfer.upload.image_id)),
+            false => Err(lease_lost(&transfer.upload)),
         }
     }
 
     /// The next bytes of the body. Gives up on a body that stands still, and at once when a part has failed.
     async fn next_frame(
         &self,
-        image_id: ImageId,
+        upload: &Upload,
         stream: &mut ByteStream,
         writer: &mut ObjectWriter,
         waited: &mut Duration,
@@ -248,7 +363,7 @@ impl Flows {
         let begun = Instant::now();
         let frame = tokio::select! {
             frame = timeout(self.config.server.idle_timeout, stream.next()) => frame,
-            error = writer.failure() => return Err(store_error(error, image_id)),
+            error = writer.failure() => return Err(store_error(error, upload)),
         };
         *waited += begun.elapsed();
         if *waited > WAITING_LIMIT + Duration::from_secs(writer.size() / SLOWEST_BYTES_PER_SECOND) {
@@ -264,15 +379,19 @@ impl Flows {
 
     /// Stops at the byte that crosses the cap or the promised size.
     fn check_total(&self, transfer: &Transfer, total: u64) -> Result<()> {
-        let cap = self.config.limits.image_size_cap.0;
-        if total > cap {
-            let text = format!("Denying attempt to upload image larger than {cap} bytes.");
-            return Err(Error::too_large(text));
-        }
+        self.check_cap(total)?;
         match transfer.upload.expected_size.and_then(|size| u64::try_from(size).ok()) {
             Some(size) if total > size => Err(size_differs(&transfer.upload, total)),
             _ => Ok(()),
         }
+    }
+
+    fn check_cap(&self, total: u64) -> Result<()> {
+        let cap = self.config.limits.image_size_cap.0;
+        if total <= cap {
+            return Ok(());
+        }
+        Err(Error::too_large(format!("Denying attempt to upload image larger than {cap} bytes.")))
     }
 
     /// Extends the lease until it is lost; returns why the writer must stop.
@@ -285,7 +404,7 @@ impl Flows {
             match self.catalog.extend_lease(transfer.blob, lease).await {
                 Ok(true) => held_until = asked + lease,
                 Ok(false) => {
-                    return lease_lost(transfer.upload.image_id);
+                    return lease_lost(&transfer.upload);
                 }
                 Err(error) if Instant::now() >= held_until => return error.into(),
                 Err(error) => warn!(error = %Chain(&error), "heartbeat of an upload failed"),
@@ -296,14 +415,14 @@ impl Flows {
     /// Transaction B, and what its outcome means for the client.
     async fn finish_upload(&self, transfer: &Transfer, stored: &Stored) -> Result<Image> {
         let limits = &self.config.limits;
-        let finished = self.catalog.finish_upload(transfer.blob, stored, limits.user_storage_quota.0).await;
+        let finished = self.catalog.finish_upload(transfer.blob, stored, storage_quota(limits)).await;
         match finished.map_err(|error| quota_error(error, limits))? {
             Finished::Active(image) => {
                 faultpoint::pass("upload.committed");
                 info!(image.id = %image.id, size_bytes = stored.size, "image data stored");
                 Ok(image)
             }
-            Finished::Lost(_) => Err(lease_lost(transfer.upload.image_id)),
+            Finished::Lost(_) => Err(lease_lost(&transfer.upload)),
         }
     }
 
@@ -339,9 +458,15 @@ impl Flows {
     }
 }
 
-fn stored(written: Written, digests: Digests) -> Stored {
+/// What bounds the bytes of a project.
+fn storage_quota(limits: &Limits) -> Quota {
+    Quota { bytes: limits.user_storage_quota.0, size_total: limits.image_size_total }
+}
+
+fn stored(written: Written, digests: Digests, virtual_size: Option<u64>) -> Stored {
     Stored {
         size: written.size,
+        virtual_size,
         etag: written.etag,
         checksum: digests.checksum,
         os_hash_algo: digests.algorithm.as_str(),
@@ -377,20 +502,41 @@ fn disconnected() -> Error {
     Error::invalid("Client disconnected before sending all data to backend")
 }
 
-fn lease_lost(image: ImageId) -> Error {
+fn lease_lost(upload: &Upload) -> Error {
     let text = format!(
-        "Image {image} could not be found after upload. The image may have been deleted during the upload."
+        "Image {} could not be found after upload. The image may have been deleted during the upload.",
+        upload.image_id
     );
-    Error::new(ErrorKind::PreconditionFailed, text)
+    Error::new(upload.if_deleted, text)
+}
+
+fn not_queued(id: ImageId, status: Status) -> Error {
+    Error::conflict(format!("Attempt to upload duplicate image: Image {id} is {}", status.as_str()))
+}
+
+/// An image that announces a signature is only worth anything once that is verified. Without a key manager no
+/// certificate can be had, so verification fails (images-v2.md §11.8).
+fn refuse_signature(image: &Image) -> Result<()> {
+    const SIGNED_BY: [&str; 4] = [
+        "img_signature",
+        "img_signature_hash_method",
+        "img_signature_key_type",
+        "img_signature_certificate_uuid",
+    ];
+    if SIGNED_BY.iter().all(|name| image.properties.contains_key(*name)) {
+        let text = "Signature verification failed: the certificate of the signature cannot be retrieved.";
+        return Err(Error::invalid(text));
+    }
+    Ok(())
 }
 
 /// A failed store operation in words for the uploader (images-v1.md §5.6).
-fn store_error(error: blobs::Error, image: ImageId) -> Error {
+fn store_error(error: blobs::Error, upload: &Upload) -> Error {
     let retry_after = error.retry_after.unwrap_or(RETRY_AFTER).max(Duration::from_secs(1));
     let unavailable = ErrorKind::Unavailable { retry_after };
     // who deletes the image aborts the upload under its writer
     if error.kind == blobs::ErrorKind::NotFound {
-        return lease_lost(image).with_source(error);
+        return lease_lost(upload).with_source(error);
     }
     let (kind, text) = match error.kind {
         blobs::ErrorKind::Full => (ErrorKind::TooLarge, "Image storage media is full.".to_owned()),
@@ -399,7 +545,7 @@ fn store_error(error: blobs::Error, image: ImageId) -> Error {
         }
         blobs::ErrorKind::Unavailable => (unavailable, "The image storage is not available.".to_owned()),
         blobs::ErrorKind::NoMemory => (unavailable, "The service is busy with other uploads.".to_owned()),
-        _ => (ErrorKind::Internal, format!("Failed to upload image {image}")),
+        _ => (ErrorKind::Internal, format!("Failed to upload image {}", upload.image_id)),
     };
     Error::new(kind, text).with_source(error)
 }

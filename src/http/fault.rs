@@ -64,7 +64,7 @@ fn status(kind: ErrorKind) -> StatusCode {
 fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
-        StatusCode::RANGE_NOT_SATISFIABLE => "Requested Range Not Satisfiable",
+        StatusCode::RANGE_NOT_SATISFIABLE => "Request Range Not Satisfiable",
         other => other.canonical_reason().unwrap_or("Error"),
     }
 }
@@ -206,7 +206,7 @@ fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
 }
 
 /// Escapes text for HTML.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,9 +1,8 @@
 //! The front of the API port: what happens to every request before and after its handler, in order.
 //!
-//! head checks → request id and span → CORS → health check → version negotiation → authentication → handler →
+//! head checks → request id and span → CORS → health check, documentation → version negotiation → authentication → handler →
 //! fault body → headers of every response → metrics and log line.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,9 +29,11 @@ use crate::telemetry::metrics::BodySizes;
 use crate::telemetry::trace;
 
 use super::fault::{self, Fault};
+use super::link::LinkBase;
+use super::open::{self, Open};
 use super::serve::Peer;
-use super::versions::{self, Destination};
-use super::{body, healthcheck, link, v1};
+use super::versions::{Destination, Versions};
+use super::{body, link, openapi};
 
 /// Header that names a request, in both directions.
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
@@ -50,13 +51,18 @@ pub struct Api {
 
 /// The service of the API port.
 pub fn service(api: Api) -> Router {
-    let routes = v1::routes().route_layer(middleware::from_fn(note_route)).with_state(api.clone());
-    Router::new().fallback(answer).with_state(Front { api, routes })
+    let openapi::Routes { open, api: routes, document } =
+        openapi::routes(&api.flows.config, &api.flows.schema);
+    let open = open.with_state(Open::new(&api.flows.config, &document));
+    let routes = routes.route_layer(middleware::from_fn(note_route));
+    let routes = routes.fallback(unknown_path).with_state(api.clone());
+    Router::new().fallback(answer).with_state(Front { api, open, routes })
 }
 
 #[derive(Clone)]
 struct Front {
     api: Api,
+    open: Router,
     routes: Router,
 }
 
@@ -126,25 +132,41 @@ impl Front {
         if request.method() == Method::OPTIONS {
             return (StatusCode::OK, [(header::CONTENT_LENGTH, "0")]).into_response();
         }
-        if request.uri().path() == "/healthcheck" {
-            let disable_file = config.server.disable_by_file_path.as_deref();
-            return healthcheck::answer(request.method(), request.headers(), disable_file).await;
-        }
         let base = link::base(&config.server, request.headers(), peer);
-        match versions::negotiate(request.uri(), request.headers(), config.server.v1) {
-            Destination::Document(status) => versions::document(status, &base, config.server.v1),
-            Destination::V1(rest) => match self.prepare(&mut request, peer, &rest, request_id).await {
-                Ok(()) => {
-                    request.extensions_mut().insert(LinkBase(base.into()));
-                    self.routes.clone().oneshot(request).await.into_response()
+        request.extensions_mut().insert(base);
+        if let Some(path) = open::before_versions(request.uri().path()) {
+            *request.uri_mut() = Uri::from_static(path);
+            return self.open.clone().oneshot(request).await.into_response();
+        }
+        match Versions::of(config).negotiate(request.uri(), request.headers()) {
+            Destination::Document(path) => {
+                *request.uri_mut() = Uri::from_static(path);
+                self.open.clone().oneshot(request).await.into_response()
+            }
+            Destination::Api(dialect, rest) => {
+                match self.prepare(&mut request, peer, dialect, &rest, request_id).await {
+                    Ok(()) => self.routes.clone().oneshot(request).await.into_response(),
+                    Err(error) => self.refuse(error),
                 }
-                Err(error) => self.refuse(error),
-            },
+            }
         }
     }
 
     /// Authenticates the request and moves it to the one path its version is routed under.
-    async fn prepare(&self, request: &mut Request, peer: IpAddr, rest: &str, request_id: &str) -> Result<()> {
+    async fn prepare(
+        &self,
+        request: &mut Request,
+        peer: IpAddr,
+        dialect: Dialect,
+        rest: &str,
+        request_id: &str,
+    ) -> Result<()> {
+        let routed = routed(dialect, rest);
+        // access rules of application credentials judge the path that is routed, not another spelling of it (A33)
+        let judged = match dialect {
+            Dialect::V1 => request.uri().path(),
+            Dialect::V2 => routed.as_str(),
+        };
         let mut caller = self
             .api
             .identity
@@ -152,10 +174,10 @@ impl Front {
                 headers: request.headers(),
                 peer,
                 method: request.method(),
-                path: request.uri().path(),
+                path: judged,
             })
             .await?;
-        caller.is_admin = self.api.flows.policy.rules().is_admin(&caller);
+        caller.is_admin = self.api.flows.policy.rules().is_admin(dialect, &caller);
         let span = Span::current();
         span.record("project.id", caller.project.as_deref());
         span.record("user.id", caller.user.as_deref());
@@ -164,13 +186,9 @@ impl Front {
             return Err(Error::not_found(""));
         }
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-        *request.uri_mut() = Uri::try_from(format!("/v1{rest}{query}"))
+        *request.uri_mut() = Uri::try_from(format!("{routed}{query}"))
             .map_err(|error| Error::not_found("").with_source(error))?;
-        request.extensions_mut().insert(Call {
-            caller,
-            dialect: Dialect::V1,
-            request_id: request_id.to_owned(),
-        });
+        request.extensions_mut().insert(Call { caller, dialect, request_id: request_id.to_owned() });
         Ok(())
     }
 
@@ -193,6 +211,22 @@ impl Front {
     }
 }
 
+/// The one path that a request is routed under, whichever way it named its version.
+fn routed(dialect: Dialect, rest: &str) -> String {
+    match dialect {
+        Dialect::V1 => format!("/v1{rest}"),
+        // API parity: an encoded slash separates segments like any other (images-v2.md §2.5)
+        Dialect::V2 => format!("/v2{}", rest.replace("%2F", "/").replace("%2f", "/")),
+    }
+}
+
+/// The answer where there is no route (images-v2.md §2.5).
+pub(super) async fn unknown_path(method: Method) -> Fault {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH]
+        .contains(&method);
+    Fault::status(if known { StatusCode::NOT_FOUND } else { StatusCode::NOT_IMPLEMENTED })
+}
+
 /// CORS for the configured origins, and for no other (hardening A57).
 fn allow_origin(server: &config::Server, request: &HeaderMap, headers: &mut HeaderMap) {
     const METHODS: HeaderValue = HeaderValue::from_static("GET, PUT, POST, DELETE, PATCH");
@@ -204,6 +238,7 @@ fn allow_origin(server: &config::Server, request: &HeaderMap, headers: &mut Head
         return;
     }
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     if request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
@@ -230,16 +265,6 @@ fn request_id(headers: &HeaderMap) -> (String, Option<Fault>) {
         (false, _) => (fresh(), None),
         (true, true) => (sent.to_owned(), None),
         (true, false) => (format!("req-{sent}"), None),
-    }
-}
-
-/// What absolute links in the response start with.
-#[derive(Clone)]
-pub struct LinkBase(Arc<str>);
-
-impl fmt::Display for LinkBase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -1,28 +1,64 @@
 //! Absolute URLs of this service, as the client that asks sees it.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::HOST;
+use http::header::{FORWARDED, HOST};
 use ipnet::IpNet;
 
 use crate::config;
 
-/// Base of links, without a slash at the end: the configured public endpoint, else the request's own scheme and
-/// `Host`, for which the headers of a trusted proxy count.
-pub fn base(server: &config::Server, headers: &HeaderMap, peer: IpAddr) -> String {
+/// What absolute links in a response start with: scheme and host, and the path that a proxy mounts the service under.
+/// No slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkBase {
+    origin: String,
+    prefix: String,
+}
+
+impl LinkBase {
+    /// Scheme and host alone; links to new images of v2 have no mount prefix (images-v2.md §2.5).
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+impl fmt::Display for LinkBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.prefix)
+    }
+}
+
+/// Base of links: the configured public endpoint, else the request's own scheme and `Host`, for which the headers of a
+/// trusted proxy count: `X-Forwarded-*`, or else `Forwarded` (RFC 7239).
+pub fn base(server: &config::Server, headers: &HeaderMap, peer: IpAddr) -> LinkBase {
     if let Some(endpoint) = &server.public_endpoint {
-        return endpoint.trim_end_matches('/').to_owned();
+        return LinkBase { origin: endpoint.trim_end_matches('/').to_owned(), prefix: String::new() };
     }
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
     let trusted = is_trusted(&server.trusted_proxies, peer);
-    let forwarded = |name: &str| text(name).filter(|_| trusted);
-    let scheme = match forwarded("x-forwarded-proto") {
+    let forwarded = |name: &str, parameter: &str| {
+        let own = text(name).or_else(|| forwarded(text(FORWARDED.as_str())?, parameter));
+        own.filter(|_| trusted)
+    };
+    let scheme = match forwarded("x-forwarded-proto", "proto") {
         Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
         _ => "http",
     };
-    let host = forwarded("x-forwarded-host").or_else(|| text(HOST.as_str())).unwrap_or("localhost");
-    format!("{scheme}://{host}")
+    let host = forwarded("x-forwarded-host", "host").or_else(|| text(HOST.as_str())).unwrap_or("localhost");
+    let prefix = text("x-forwarded-prefix").filter(|_| trusted).map(|p| p.trim_matches('/'));
+    LinkBase {
+        origin: format!("{scheme}://{host}"),
+        prefix: prefix.filter(|p| !p.is_empty()).map(|p| format!("/{p}")).unwrap_or_default(),
+    }
+}
+
+/// A parameter of the first, outermost element of a `Forwarded` header.
+fn forwarded<'a>(header: &'a str, parameter: &str) -> Option<&'a str> {
+    let pairs = header.split(',').next()?.split(';').filter_map(|pair| pair.split_once('='));
+    let mut named = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case(parameter));
+    named.next().map(|(_, value)| value.trim().trim_matches('"'))
 }
 
 /// Whether `peer` is one of the proxies whose `X-Forwarded-*` headers count.

@@ -5,7 +5,8 @@ use crate::domain::caller::Caller;
 use crate::error::Result;
 
 /// Believes what `X-Auth-Token: user:project:role[,role]` says. Without that header the caller is an administrator
-/// of project `default`; anonymous callers do not exist in this mode.
+/// of project `default`; anonymous callers do not exist in this mode. Who is a `member` is also a `reader`, as a fresh
+/// Keystone has it.
 #[derive(Debug, Clone, Copy)]
 pub struct None;
 
@@ -37,7 +38,16 @@ fn parse(token: &str) -> Option<Caller> {
         return Option::None;
     }
     let project = (!project.eq_ignore_ascii_case("none")).then(|| project.to_owned());
-    Some(Caller { user: Some(user.to_owned()), project, roles: roles(list.split(',')), ..Caller::default() })
+    let roles = with_implied(roles(list.split(',')));
+    Some(Caller { user: Some(user.to_owned()), project, roles, ..Caller::default() })
+}
+
+fn with_implied(mut roles: Vec<String>) -> Vec<String> {
+    let holds = |wanted: &str| roles.iter().any(|role| role == wanted);
+    if holds("member") && !holds("reader") {
+        roles.push("reader".to_owned());
+    }
+    roles
 }
 
 #[cfg(test)]
@@ -89,6 +99,15 @@ mod tests {
     }
 
     #[test]
+    fn members_are_readers_too() {
+        let roles = |token: &str| ask(&[("x-auth-token", token)]).unwrap().roles;
+        assert_eq!(roles("olga:alpha:member"), ["member", "reader"]);
+        for alone in ["admin", "reader", "service"] {
+            assert_eq!(roles(&format!("adam:alpha:{alone}")), [alone]);
+        }
+    }
+
+    #[test]
     fn a_caller_may_hold_no_role() {
         assert!(ask(&[("x-auth-token", "luis:alpha:")]).unwrap().roles.is_empty());
     }
@@ -114,7 +133,7 @@ mod tests {
         ]);
         let caller = caller.unwrap();
         assert_eq!((caller.user.as_deref(), caller.project.as_deref()), (Some("olga"), Some("alpha")));
-        assert_eq!(caller.roles, ["member"]);
+        assert_eq!(caller.roles, ["member", "reader"]);
         assert!(caller.service_roles.is_empty());
     }
 }

@@ -14,6 +14,7 @@ use crate::domain::task::Task;
 use crate::error::{Chain, Error, ErrorKind, Result};
 use crate::flows::Flows;
 use crate::flows::import::{COPY_FROM, MOST_ATTEMPTS};
+use crate::flows::location_import::LOCATION_IMPORT;
 
 /// Time between two looks at the queue when nothing wakes the runner, before jitter.
 const POLL: Duration = Duration::from_secs(2);
@@ -99,18 +100,27 @@ async fn attempt(flows: &Flows, task: &Task, stop: &CancellationToken) -> Result
         }
         Err(error) => {
             warn!(error = %Chain(&error), "a task failed");
-            flows
-                .catalog
-                .fail_task(task.id, task.attempt, error.message(), Some(Status::Killed), ttl)
-                .await?;
+            give_up(flows, task, error.message()).await?;
         }
     }
     Ok(())
 }
 
+/// Ends a task for good, and leaves its image as the API that began it wants.
+async fn give_up(flows: &Flows, task: &Task, message: &str) -> Result<()> {
+    let ttl = flows.config.jobs.task_ttl;
+    let written = match task.kind.as_str() {
+        LOCATION_IMPORT => flows.catalog.fail_location_import(task, message, ttl).await,
+        _ => flows.catalog.fail_task(task.id, task.attempt, message, Some(Status::Killed), ttl).await,
+    };
+    // fenced out: whoever holds the task now writes down its end
+    Ok(written.map(drop)?)
+}
+
 async fn work(flows: &Flows, task: &Task) -> Result<()> {
     match task.kind.as_str() {
         COPY_FROM => flows.copy_from(task).await.map(drop),
+        LOCATION_IMPORT => flows.location_import(task).await,
         // left to a replica of a newer release
         other => Err(Error::new(ErrorKind::Concurrent, format!("Tasks of type {other} are not known here."))),
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use vitrine::catalog::uploads::{Finished, Started};
+use vitrine::catalog::usage::Quota;
 use vitrine::catalog::{Catalog, ErrorKind};
 use vitrine::config;
 use vitrine::domain::image::Status;
@@ -52,7 +53,7 @@ async fn an_outage_loses_no_upload() {
     let bytes = stored(5);
     let start = Instant::now();
     let (finished, given_up, read, ()) = tokio::join!(
-        catalog.finish_upload(keep, &bytes, 0),
+        catalog.finish_upload(keep, &bytes, Quota::NONE),
         catalog.fail_upload(fail),
         async { (catalog.image(kept, None).await, start.elapsed()) },
         async {
@@ -91,7 +92,8 @@ async fn lost_answers_have_no_double_effect() {
         let upload = upload(new.id);
         let started = catalog.start_upload(&upload).await.unwrap();
         assert!(matches!(started, Started::Begun(_)), "cut at {at} {direction:?}: {started:?}");
-        let finished = catalog.finish_upload(upload.blob_id, &stored(5), 100_000).await.unwrap();
+        let finished =
+            catalog.finish_upload(upload.blob_id, &stored(5), Quota::of_bytes(100_000)).await.unwrap();
         assert!(matches!(finished, Finished::Active(_)), "cut at {at} {direction:?}: {finished:?}");
         assert_eq!(world.ledger(upload.blob_id).await, Some(("live".to_owned(), false)));
         let image = world.get(new.id).await;

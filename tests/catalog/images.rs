@@ -4,7 +4,9 @@ use tokio_postgres::error::SqlState;
 use vitrine::catalog::ErrorKind;
 use vitrine::catalog::blobs::BlobState;
 use vitrine::catalog::images::Deleted;
+use vitrine::catalog::usage::Quota;
 use vitrine::domain::image::{Image, ImageId, Status, Visibility};
+use vitrine::domain::quota::{Overrun, Resource};
 
 use super::{NO_LIMIT, World, image, world};
 
@@ -95,7 +97,8 @@ async fn the_count_limit_counts_what_is_not_deleted() {
         |owner: &'static str| async { world.catalog.insert_image(&image(owner), 2).await.map(|i| i.id) };
     let first = insert("p").await.unwrap();
     insert("p").await.unwrap();
-    assert_eq!(insert("p").await.unwrap_err().kind, ErrorKind::CountExceeded);
+    let over = Overrun { resource: Resource::CountTotal, limit: 2, usage: 2, delta: 1 };
+    assert_eq!(insert("p").await.unwrap_err().kind, ErrorKind::OverLimit(over));
     insert("other").await.unwrap();
     deleted(&world, first, false).await;
     insert("p").await.unwrap();
@@ -160,7 +163,7 @@ async fn a_delete_takes_everything_but_the_row() {
     new.tags = vec!["t".to_owned()];
     let id = world.add(&new).await.id;
     let blob = world.saving(id).await;
-    world.catalog.finish_upload(blob, &super::stored(5), 0).await.unwrap();
+    world.catalog.finish_upload(blob, &super::stored(5), Quota::NONE).await.unwrap();
     world.catalog.put_member(id, "m", None, false, NO_LIMIT).await.unwrap();
     let before = world.get(id).await;
     assert!(matches!(

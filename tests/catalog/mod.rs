@@ -18,6 +18,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 use vitrine::catalog::Catalog;
 use vitrine::catalog::uploads::{Finished, NewUpload, Started, Stored};
+use vitrine::catalog::usage::Quota;
 use vitrine::domain::image::{Image, ImageId, Properties, Status, Visibility};
 
 use crate::support::db::{TestDatabase, test_database};
@@ -79,12 +80,14 @@ pub fn upload(id: ImageId) -> NewUpload {
         lease: LEASE,
         quota: 0,
         uploading_limit: NO_LIMIT,
+        size_limit: NO_LIMIT,
     }
 }
 
 pub fn stored(size: u64) -> Stored {
     Stored {
         size,
+        virtual_size: None,
         etag: "\"e\"".to_owned(),
         checksum: Some("0cc175b9c0f1b6a831c399e269772661".to_owned()),
         os_hash_algo: "sha512",
@@ -112,7 +115,7 @@ impl World {
     pub async fn active(&self, owner: &str, size: u64) -> (Image, Uuid) {
         let id = self.queued(owner).await.id;
         let blob = self.saving(id).await;
-        match self.catalog.finish_upload(blob, &stored(size), 0).await.unwrap() {
+        match self.catalog.finish_upload(blob, &stored(size), Quota::NONE).await.unwrap() {
             Finished::Active(image) => (image, blob),
             Finished::Lost(status) => panic!("lost to {status:?}"),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vitrine::catalog::blobs::BlobState;
 use vitrine::catalog::images::Deleted;
+use vitrine::catalog::usage::Quota;
 use vitrine::domain::image::{ImageId, Status};
 
 use super::{GRACE, LEASE, World, stored, world};
@@ -210,6 +211,6 @@ async fn the_backlog_is_counted() {
     assert!(backlog.garbage_oldest_secs >= 3600.0, "a claim does not make it younger");
     let id = world.queued("p").await.id;
     let blob = world.saving(id).await;
-    world.catalog.finish_upload(blob, &stored(1), 0).await.unwrap();
+    world.catalog.finish_upload(blob, &stored(1), Quota::NONE).await.unwrap();
     assert_eq!(world.catalog.backlog().await.unwrap().writing_expired, 0);
 }

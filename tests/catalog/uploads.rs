@@ -3,6 +3,7 @@
 use uuid::Uuid;
 use vitrine::catalog::images::Deleted;
 use vitrine::catalog::uploads::{Finished, Started};
+use vitrine::catalog::usage::Quota;
 use vitrine::domain::image::{ImageId, Status};
 
 use super::{LEASE, World, stored, upload, world};
@@ -36,7 +37,7 @@ async fn an_upload_goes_from_queued_to_active() {
     assert_eq!(world.ledger(new.blob_id).await, Some(("writing".to_owned(), false)));
     assert!(world.catalog.live_blobs(queued.id).await.unwrap().is_empty());
     assert!(world.catalog.record_upload_id(new.blob_id, "multipart").await.unwrap());
-    let image = active(world.catalog.finish_upload(new.blob_id, &stored(5), 0).await.unwrap());
+    let image = active(world.catalog.finish_upload(new.blob_id, &stored(5), Quota::NONE).await.unwrap());
     assert_eq!((image.status, image.size), (Status::Active, Some(5)));
     assert_eq!(image.checksum, stored(5).checksum);
     assert_eq!(image.os_hash_algo.as_deref(), Some("sha512"));
@@ -76,8 +77,10 @@ async fn every_step_may_be_repeated_after_an_unknown_outcome() {
     for _ in 0..2 {
         assert!(matches!(world.catalog.start_upload(&new).await.unwrap(), Started::Begun(_)));
     }
-    let first = active(world.catalog.finish_upload(new.blob_id, &stored(5), 10).await.unwrap());
-    let second = active(world.catalog.finish_upload(new.blob_id, &stored(5), 10).await.unwrap());
+    let first =
+        active(world.catalog.finish_upload(new.blob_id, &stored(5), Quota::of_bytes(10)).await.unwrap());
+    let second =
+        active(world.catalog.finish_upload(new.blob_id, &stored(5), Quota::of_bytes(10)).await.unwrap());
     assert_eq!(first, second);
     assert_eq!(world.catalog.fail_upload(new.blob_id).await.unwrap(), None, "too late to fail");
     assert_eq!(world.get(id).await, first);
@@ -101,7 +104,7 @@ async fn a_failed_upload_leaves_garbage_and_the_status_of_its_dialect() {
         let image = world.get(id).await;
         assert_eq!((image.status, image.size), (on_failure, size));
         assert_eq!(
-            lost(world.catalog.finish_upload(upload.blob_id, &stored(5), 0).await.unwrap()),
+            lost(world.catalog.finish_upload(upload.blob_id, &stored(5), Quota::NONE).await.unwrap()),
             Some(on_failure)
         );
     }
@@ -120,8 +123,11 @@ async fn a_writer_that_lost_its_lease_is_fenced_out() {
     assert_eq!(world.catalog.expire_uploads(10).await.unwrap(), 1);
     assert!(!world.catalog.extend_lease(blob, LEASE).await.unwrap());
     assert!(!world.catalog.record_upload_id(blob, "late").await.unwrap());
-    assert!(!world.catalog.reserve(blob, 5, 100).await.unwrap());
-    assert_eq!(lost(world.catalog.finish_upload(blob, &stored(5), 0).await.unwrap()), Some(Status::Killed));
+    assert!(!world.catalog.reserve(blob, 5, Quota::of_bytes(100)).await.unwrap());
+    assert_eq!(
+        lost(world.catalog.finish_upload(blob, &stored(5), Quota::NONE).await.unwrap()),
+        Some(Status::Killed)
+    );
     assert_eq!(world.ledger(blob).await, Some(("garbage".to_owned(), true)));
     assert!(world.catalog.fail_upload(blob).await.unwrap().is_some_and(|b| b.abandoned));
     assert_eq!(world.get(id).await.size, None);
@@ -135,7 +141,7 @@ async fn a_lease_that_ran_out_unnoticed_still_counts() {
     world.pass_time().await;
     assert!(world.catalog.extend_lease(blob, LEASE).await.unwrap());
     assert_eq!(world.catalog.expire_uploads(10).await.unwrap(), 0);
-    active(world.catalog.finish_upload(blob, &stored(5), 0).await.unwrap());
+    active(world.catalog.finish_upload(blob, &stored(5), Quota::NONE).await.unwrap());
 }
 
 /// A40
@@ -146,7 +152,10 @@ async fn a_delete_during_the_upload_wins() {
     let blob = world.saving(id).await;
     delete(&world, id).await;
     assert!(!world.catalog.extend_lease(blob, LEASE).await.unwrap());
-    assert_eq!(lost(world.catalog.finish_upload(blob, &stored(5), 0).await.unwrap()), Some(Status::Deleted));
+    assert_eq!(
+        lost(world.catalog.finish_upload(blob, &stored(5), Quota::NONE).await.unwrap()),
+        Some(Status::Deleted)
+    );
     assert_eq!(world.ledger(blob).await, Some(("garbage".to_owned(), true)));
     assert_eq!(world.get(id).await.status, Status::Deleted);
     world.catalog.fail_upload(blob).await.unwrap();
@@ -160,9 +169,15 @@ async fn an_image_that_is_no_longer_saving_takes_no_data() {
     let id = world.queued("p").await.id;
     let blob = world.saving(id).await;
     world.catalog.set_status(id, &[Status::Saving], Status::Killed).await.unwrap().unwrap();
-    assert_eq!(lost(world.catalog.finish_upload(blob, &stored(5), 0).await.unwrap()), Some(Status::Killed));
+    assert_eq!(
+        lost(world.catalog.finish_upload(blob, &stored(5), Quota::NONE).await.unwrap()),
+        Some(Status::Killed)
+    );
     assert_eq!(world.ledger(blob).await, Some(("garbage".to_owned(), false)));
-    assert_eq!(lost(world.catalog.finish_upload(Uuid::new_v4(), &stored(5), 0).await.unwrap()), None);
+    assert_eq!(
+        lost(world.catalog.finish_upload(Uuid::new_v4(), &stored(5), Quota::NONE).await.unwrap()),
+        None
+    );
 }
 
 /// whatever the order, an object is live exactly where its image is active.
@@ -176,7 +191,7 @@ async fn a_delete_a_sweep_and_a_finish_at_once_agree() {
         let revision = world.get(id).await.revision;
         let bytes = stored(5);
         let (finished, deleted, swept, failed) = tokio::join!(
-            world.catalog.finish_upload(blob, &bytes, 0),
+            world.catalog.finish_upload(blob, &bytes, Quota::NONE),
             world.catalog.delete_image(id, revision, false),
             world.catalog.expire_uploads(100),
             async { if round % 2 == 0 { world.catalog.fail_upload(blob).await.map(drop) } else { Ok(()) } },

@@ -19,8 +19,11 @@ fn subcommands(help: &str) -> Vec<String> {
 fn every_subcommand_has_help() {
     let config = Config::default();
     let known = subcommands(&run(&config, &["--help"]).expect(0).stdout);
-    for name in ["serve", "worker", "migrate", "check", "dev", "sweep", "scrub", "purge", "policy", "config"]
-    {
+    let expected = [
+        "serve", "worker", "migrate", "check", "dev", "sweep", "scrub", "restore", "purge", "policy",
+        "openapi", "config",
+    ];
+    for name in expected {
         assert!(known.iter().any(|k| k == name), "{name} is not among {known:?}");
     }
     let mut leaves = 0;
@@ -108,6 +111,17 @@ async fn a53_printing_the_configuration_redacts_secrets() {
     let wrong = [("VITRINE__STORES__MAIN__PART_SIZE", "1"), ("VITRINE__DATABASE__URL", "canary-six")];
     let ended = run_with_env(&config, &["config", "print"], &wrong).expect(1);
     assert!(ended.stderr.contains("database.url") && !ended.stderr.contains("canary"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_document_is_printed_as_configured() {
+    let mut config = Config::default();
+    let plain = run(&config, &["openapi"]).expect(0).json();
+    assert_eq!(plain, vitrine::app::openapi(&Config::default()).unwrap());
+    config.images.disk_formats = vec!["qcow2".to_owned()];
+    let changed = run(&config, &["openapi"]).expect(0).json();
+    let formats = &changed["components"]["schemas"]["Image"]["properties"]["disk_format"]["enum"];
+    assert_eq!(*formats, serde_json::json!([null, "qcow2"]));
 }
 
 #[test]

@@ -19,6 +19,17 @@ async fn service() -> (Service, Config) {
     (service, settings)
 }
 
+/// As [`service`], with deletes that are final after a day.
+async fn service_that_delays() -> (Service, Config) {
+    let (database, bucket) = (test_database().await, test_bucket().await);
+    let mut settings = config(&database, &bucket);
+    settings.jobs.sweep_interval = std::time::Duration::from_secs(24 * 3600);
+    settings.images.delayed_delete = true;
+    settings.images.scrub_time = std::time::Duration::from_secs(24 * 3600);
+    let service = Service::start_over(database, bucket, settings.clone()).await;
+    (service, settings)
+}
+
 #[tokio::test]
 async fn a_sweep_says_what_it_did() {
     let (service, config) = service().await;
@@ -86,4 +97,65 @@ async fn a24_a_purge_forgets_everything_but_the_id() {
     let answer = service.post("/v1/images").by(OWNER).meta("id", &id).send().await;
     answer.expect_text(409, &format!("An image with identifier {id} already exists"));
     assert_eq!(run(&config, &["purge", "--older-than", "0s"]).expect(0).stdout, "purged 0 images\n");
+}
+
+/// OPS §2: a delayed delete can be undone until the sweep ends it.
+#[tokio::test]
+async fn a_delayed_delete_is_undone() {
+    let (service, mut config) = service_that_delays().await;
+    let id = service.image_id(OWNER, Some(b"abc"), &[("name", "n")]).await;
+    let path = format!("/v1/images/{id}");
+    let active = run(&config, &["restore", &id]).expect(1);
+    assert!(active.stderr.contains("is active, not pending_delete"), "{}", active.stderr);
+
+    service.delete(&path).by(OWNER).send().await.expect(200);
+    assert_eq!(service.record(&id).await["status"], json!("pending_delete"));
+    service.get(&path).by(OWNER).send().await.expect(404);
+    let ended = run(&config, &["restore", &id]).expect(0);
+    assert_eq!(ended.stdout, format!("image {id} is active again\n"));
+    let back = service.get(&path).by(OWNER).send().await.expect(200);
+    assert_eq!((back.body.as_slice(), back.meta("name").as_deref()), (&b"abc"[..], Some("n")));
+    run(&config, &["restore", &id]).expect(1);
+
+    // once the sweep has ended the delete there is nothing left to restore
+    service.delete(&path).by(OWNER).send().await.expect(200);
+    config.images.scrub_time = std::time::Duration::ZERO;
+    assert_eq!(run(&config, &["sweep"]).expect(0).json()["expired_pending_deletes"], json!(1));
+    let late = run(&config, &["restore", &id]).expect(1);
+    assert!(late.stderr.contains("is deleted, not pending_delete"), "{}", late.stderr);
+    for unknown in ["nonsense", "00000000-0000-4000-8000-000000000000"] {
+        let ended = run(&config, &["restore", unknown]).expect(1);
+        assert!(ended.stderr.contains(&format!("there is no image {unknown}")), "{}", ended.stderr);
+    }
+    run(&config, &["restore"]).expect(2);
+}
+
+/// Without delayed deletes an image is pending while its data are being removed: it must not come back.
+#[tokio::test]
+async fn a_delete_that_is_not_delayed_is_not_undone() {
+    let (service, config) = service().await;
+    let id = service.image_id(OWNER, Some(b"abc"), &[]).await;
+    service.sql("UPDATE images SET status = 'pending_delete', deleted_at = now()").await;
+    let ended = run(&config, &["restore", &id]).expect(1);
+    assert!(ended.stderr.contains("deletes are not delayed"), "{}", ended.stderr);
+    assert_eq!(service.record(&id).await["status"], json!("pending_delete"));
+}
+
+/// Restore and sweep at once: the image is back with its data, or gone with it.
+#[tokio::test]
+async fn a_restore_races_with_the_sweep() {
+    let (service, _) = service_that_delays().await;
+    for _ in 0..12 {
+        let id = service.image_id(OWNER, Some(b"abc"), &[]).await;
+        service.delete(&format!("/v1/images/{id}")).by(OWNER).send().await.expect(200);
+        service.sql("UPDATE images SET deleted_at = now() - interval '2 days' WHERE deleted").await;
+        let (restored, swept) = tokio::join!(service.flows.restore_image(&id), service.flows.sweep());
+        swept.unwrap();
+        let status = service.record(&id).await["status"].clone();
+        assert_eq!(restored.is_ok(), status == json!("active"), "{status}");
+        assert!([json!("active"), json!("deleted")].contains(&status), "{status}");
+        let answer = service.get(&format!("/v1/images/{id}")).by(OWNER).send().await;
+        assert_eq!(answer.status, if restored.is_ok() { 200 } else { 404 });
+    }
+    service.assert_settled().await;
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use vitrine::app::App;
-use vitrine::config::Config;
+use vitrine::config::{self, Config};
 use vitrine::flows::Flows;
 use vitrine::http::serve;
 use vitrine::telemetry::metrics;
@@ -18,7 +18,7 @@ use vitrine::telemetry::metrics;
 use super::db::{TestDatabase, test_database};
 use super::file::ScratchFile;
 use super::s3::{FaultyS3, TestBucket, test_bucket};
-use super::{PATIENCE, config};
+use super::{PATIENCE, config as default_config};
 
 /// Owner of most images, in project `alpha`.
 pub const OWNER: &str = "olga:alpha:member";
@@ -58,15 +58,42 @@ impl Service {
     /// A service with other settings.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let (database, bucket) = (test_database().await, test_bucket().await);
-        let mut settings = config(&database, &bucket);
+        let mut settings = default_config(&database, &bucket);
         change(&mut settings);
         Self::start_over(database, bucket, settings).await
+    }
+
+    /// A service with two stores: `main`, the default, and `second`, which weighs more; and the bucket of the second.
+    pub async fn start_with_two_stores(change: impl FnOnce(&mut Config)) -> (Self, TestBucket) {
+        let second = test_bucket().await;
+        let store = config::Store { weight: 5, ..second.store() };
+        let service = Self::start_with(|settings| {
+            settings.stores.insert("second".to_owned(), store);
+            change(settings);
+        });
+        (service.await, second)
+    }
+
+    /// Makes a copy of the data of an active image in the second store, as an import would.
+    pub async fn copy_to_second(&self, second: &TestBucket, id: &str) {
+        let (id, copy): (Uuid, Uuid) = (id.parse().unwrap(), Uuid::new_v4());
+        let database = self.database.client().await;
+        let find = "SELECT key FROM blobs WHERE image_id = $1 AND state = 'live' AND store = 'main'";
+        let key: String = database.query_one(find, &[&id]).await.unwrap().get(0);
+        let data = self.bucket.content(&key).await.unwrap();
+        let key = format!("images/{id}/{copy}");
+        let put = second.client().put_object().bucket(&second.name).key(&key).body(data.into());
+        let etag = put.send().await.unwrap().e_tag().unwrap().to_owned();
+        let insert = "INSERT INTO blobs (id, image_id, owner, store, key, state, size, etag, on_failure, created_at) \
+                      SELECT $2, image_id, owner, 'second', $3, state, size, $4, on_failure, now() FROM blobs \
+                      WHERE image_id = $1 AND store = 'main' AND state = 'live'";
+        assert_eq!(database.execute(insert, &[&id, &copy, &key, &etag]).await.unwrap(), 1);
     }
 
     /// A service whose store is reached by way of `faulty`.
     pub async fn start_faulty(faulty: &FaultyS3) -> Self {
         let (database, bucket) = (test_database().await, test_bucket().await);
-        let mut settings = config(&database, &bucket);
+        let mut settings = default_config(&database, &bucket);
         settings.stores.insert("main".to_owned(), bucket.store_at(&faulty.endpoint));
         Self::start_over(database, bucket, settings).await
     }
@@ -82,9 +109,12 @@ impl Service {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let limits = serve::Limits::from(&settings.server);
+        let runs_jobs = settings.jobs.enabled;
         let app = Box::pin(App::build(settings, metrics::local().0)).await.unwrap();
         let stop = CancellationToken::new();
-        app.start_jobs(&stop);
+        if runs_jobs {
+            app.start_jobs(&stop);
+        }
         let tracker = TaskTracker::new();
         tracker.spawn(serve::serve(listener, app.router(), limits, stop.clone(), tracker.clone()));
         Self { address, flows: app.flows.clone(), database, bucket, _stop: stop.drop_guard() }

@@ -9,6 +9,7 @@ pub mod file;
 pub mod s3;
 pub mod server;
 pub mod source;
+pub mod v2;
 
 use std::time::{Duration, Instant};
 

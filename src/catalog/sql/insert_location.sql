@@ -1,1 +1,1 @@
-INSERT INTO image_locations (id, image_id, url) VALUES ($1, $2, $3)
+INSERT INTO image_locations (id, image_id, url, metadata) VALUES ($1, $2, $3, $4)

@@ -96,7 +96,7 @@ impl Window {
         self.data.extend_from_slice(fresh);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(super) fn held(&self) -> usize {
         self.data.capacity()
     }
@@ -127,7 +127,7 @@ impl Tail {
         &self.0[self.0.len().saturating_sub(TAIL)..]
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(super) fn held(&self) -> usize {
         self.0.capacity()
     }

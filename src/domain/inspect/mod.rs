@@ -180,8 +180,8 @@ impl Inspector {
     }
 
     /// Bytes of memory held.
-    #[cfg(test)]
-    fn held(&self) -> usize {
+    #[cfg(any(test, feature = "fuzz"))]
+    pub fn held(&self) -> usize {
         self.windows.iter().map(Window::held).sum::<usize>() + self.tail.held()
     }
 }

@@ -187,6 +187,12 @@ fn format(status: Status, name: &str, value: &Value) -> Result<Option<String>> {
     if !matches!(status, Status::Queued | Status::Importing) {
         return Err(Error::forbidden(format!("Attribute {name} can be only replaced for a queued image.")));
     }
+    if status == Status::Importing && value.is_null() {
+        // the data are about to become active, which nothing without formats can be (§4.4)
+        return Err(Error::forbidden(format!(
+            "Attribute {name} cannot be removed while the image is importing."
+        )));
+    }
     nullable(name, value)
 }
 

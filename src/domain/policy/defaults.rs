@@ -23,13 +23,18 @@ const ADMIN: &str = "rule:context_is_admin";
 const ROLE_ADMIN: &str = "role:admin";
 const SERVICE: &str = "rule:service_api";
 const MEMBER: &str = "rule:context_is_admin or (role:member and project_id:%(project_id)s)";
+/// Anonymous callers, where they are let in at all, hold no role: they may list, and read what is public
+/// (images-v2.md §2.2).
+const LIST: &str = "rule:context_is_admin or (role:reader and project_id:%(project_id)s) or read_only:True";
 const READER: &str = "rule:context_is_admin or (role:reader and project_id:%(project_id)s)";
 const CREATE: &str =
     "rule:context_is_admin or (role:member and project_id:%(project_id)s and project_id:%(owner)s)";
 const GET: &str = "rule:context_is_admin or (role:reader and (project_id:%(project_id)s or \
-    project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s))";
+    project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s)) \
+    or (read_only:True and 'public':%(visibility)s)";
 const DOWNLOAD: &str = "rule:context_is_admin or (role:member and (project_id:%(project_id)s or \
-    project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s))";
+    project_id:%(member_id)s or 'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s)) \
+    or (read_only:True and 'public':%(visibility)s)";
 const READER_OR_SHARED: &str =
     "rule:context_is_admin or (role:reader and (project_id:%(project_id)s or project_id:%(member_id)s))";
 const SHARED: &str = "rule:context_is_admin or (role:member and project_id:%(member_id)s)";
@@ -64,7 +69,7 @@ pub(super) const DEFAULTS: &[Default] = &[
     ),
     // images
     row("add_image", "create an image", CREATE, V1_WRITER),
-    row("get_images", "list images", READER, EVERYBODY),
+    row("get_images", "list images", LIST, EVERYBODY),
     row("get_image", "show an image", GET, EVERYBODY),
     row("modify_image", "change an image, its tags and its properties", MEMBER, V1_WRITER),
     row("delete_image", "delete an image", MEMBER, V1_WRITER),

@@ -127,9 +127,10 @@ impl Rules {
         Err(Error::forbidden("Access was denied to this resource."))
     }
 
-    /// Whether `caller` counts as administrator: by role, or by rule `context_is_admin`.
-    pub fn is_admin(&self, caller: &Caller) -> bool {
-        caller.has_role("admin") || self.passes(Dialect::V2, "context_is_admin", caller, false)
+    /// Whether `caller` counts as administrator: by rule `context_is_admin`, in v1 also by role (images-v1.md §10.4).
+    pub fn is_admin(&self, dialect: Dialect, caller: &Caller) -> bool {
+        let by_role = dialect == Dialect::V1 && caller.has_role("admin");
+        by_role || self.passes(dialect, "context_is_admin", caller, false)
     }
 
     /// Whether `caller` passes the rule `name` itself, which need not be an action. An unknown rule denies.

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 use crate::config::PercentDecode;
-use crate::domain::attributes::Attributes;
+use crate::domain::attributes::{self, Attributes};
 use crate::domain::image::{Image, Properties, Visibility};
 use crate::domain::timestamp;
 use crate::error::{Error, Result};
@@ -43,6 +43,12 @@ pub fn parse(headers: &HeaderMap, decode: PercentDecode) -> Result<Metadata> {
             match field.strip_prefix("property_") {
                 Some(property) if !property.is_empty() => {
                     let property = if decode { percent_decoded(property) } else { property.to_owned() };
+                    // decoding makes characters that no name of a header can have
+                    check_characters(name, &property)?;
+                    // the service's own, which no protection covers (A27)
+                    if property.starts_with("os_glance") {
+                        return Err(attributes::reserved(&property));
+                    }
                     let value = Some(value).filter(|v| !v.is_empty());
                     metadata.attributes.properties.insert(property, value);
                 }
@@ -80,17 +86,23 @@ fn text(headers: &HeaderMap, name: &HeaderName, decode: bool) -> Result<String> 
         joined.push_str(value);
     }
     let value = if decode { percent_decoded(&joined) } else { joined };
-    if value.contains('\0') {
+    check_characters(name, &value)?;
+    Ok(value)
+}
+
+/// Refuses what cannot be stored: NUL, and characters above U+FFFF (images-v1.md §3.2 rule 9).
+fn check_characters(name: &HeaderName, text: &str) -> Result<()> {
+    if text.contains('\0') {
         return Err(Error::invalid(format!("Bad header: {name} has a null character")));
     }
-    if value.chars().any(|c| u32::from(c) > 0xFFFF) {
+    if text.chars().any(|c| u32::from(c) > 0xFFFF) {
         let field = name.as_str().strip_prefix(META).unwrap_or(name.as_str());
         return Err(Error::invalid(format!(
             "{} can't contain 4 byte unicode characters.",
             capitalized(field)
         )));
     }
-    Ok(value)
+    Ok(())
 }
 
 fn set(metadata: &mut Metadata, field: &str, name: &HeaderName, value: String) -> Result<()> {
@@ -196,4 +208,32 @@ fn python_bool(value: bool) -> String {
 /// Control characters would let a value stored through v2 start a header of its own (V1-247).
 fn printable(value: &str) -> String {
     value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+    use super::parse;
+    use crate::config::PercentDecode;
+
+    fn is_refused(property: &str, agent: &'static str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        let name = HeaderName::try_from(format!("x-image-meta-property-{property}")).expect("a name");
+        headers.insert(name, HeaderValue::from_static("x"));
+        parse(&headers, PercentDecode::Auto).is_err()
+    }
+
+    /// V1-049, A44. Decoded names used to go unseen: NUL as far as the database, the rest into it.
+    #[test]
+    fn names_of_properties_are_checked_once_decoded() {
+        for bad in ["a%00", "%00", "a%f0%9f%98%80"] {
+            assert!(is_refused(bad, "python-glanceclient"), "{bad}");
+            assert!(!is_refused(bad, "curl"), "{bad} is a literal name");
+        }
+        for fine in ["a%c3%a9", "%e6%97%a5", "a%ff", "%zz"] {
+            assert!(!is_refused(fine, "python-glanceclient"), "{fine}");
+        }
+    }
 }

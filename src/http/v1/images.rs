@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -14,30 +14,61 @@ use crate::error::{Chain, Error, Result};
 use crate::flows::Call;
 use crate::flows::images::{ImageChange, NewImage};
 use crate::flows::sources::{Data, Sources};
-use crate::http::front::{Api, LinkBase};
-use crate::http::{body, fault::Fault};
+use crate::http::front::Api;
+use crate::http::link::LinkBase;
+use crate::http::openapi::faults::{
+    Conflict, Forbidden, Gone, Invalid, NotFound, TooLarge, UnsupportedMediaType,
+};
+use crate::http::{body, fault::Fault, route};
 
 use super::headers::{self, Metadata};
-use super::{query, view};
+use super::shapes::{BriefImages, DetailedImages, Head, ListParameters, OfImage, OneImage, Purge, Whole};
+use super::{query, shapes, view};
 
 const OCTETS: &str = "application/octet-stream";
 const HTML: &str = "text/html; charset=UTF-8";
 
-/// `/v1` without a slash.
+/// Go to the root of v1.
+#[utoipa::path(
+    get, path = "/v1", operation_id = "v1GoToRoot", tag = "v1 images",
+    responses((status = 302, description = "The root is elsewhere", headers(
+        ("Location" = String, description = "URL of `/v1/`"),
+    ))),
+)]
 pub async fn redirect_to_root(base: LinkBase) -> Response {
-    let mut response = Redirect::to(&format!("{base}/v1/")).into_response();
-    *response.status_mut() = StatusCode::FOUND;
-    response
+    route::to_root(&base, "v1")
 }
 
-/// Brief list.
+/// List images in the brief form.
+///
+/// The same as `/v1/images`; `HEAD` is answered too.
+#[utoipa::path(
+    get, path = "/v1/", operation_id = "v1ListImagesAtRoot", tag = "v1 images", params(ListParameters),
+    responses((status = 200, description = "A page of the list", body = BriefImages), Invalid, Forbidden),
+)]
+pub async fn list_at_root(state: State<Api>, call: Call, query: RawQuery) -> Result<Response, Fault> {
+    list(state, call, query).await
+}
+
+/// List images in the brief form.
+///
+/// Shows what is public, what the caller's project owns, and what is shared with it.
+#[utoipa::path(
+    get, path = "/v1/images", operation_id = "v1ListImages", tag = "v1 images", params(ListParameters),
+    responses((status = 200, description = "A page of the list", body = BriefImages), Invalid, Forbidden),
+)]
 pub async fn list(State(api): State<Api>, call: Call, RawQuery(query): RawQuery) -> Result<Response, Fault> {
     let images = page(&api, &call, query).await?;
     let entries: Vec<Value> = images.iter().map(view::brief).collect();
     Ok(super::json(StatusCode::OK, &json!({ "images": entries })))
 }
 
-/// Detailed list.
+/// List images in the detailed form.
+#[utoipa::path(
+    get, path = "/v1/images/detail", operation_id = "v1ListImagesInDetail", tag = "v1 images",
+    params(ListParameters),
+    responses((status = 200, description = "A page of the list", body = DetailedImages), Invalid, Forbidden),
+)]
 pub async fn list_detail(
     State(api): State<Api>,
     call: Call,
@@ -58,7 +89,20 @@ async fn page(api: &Api, call: &Call, raw: Option<String>) -> Result<Vec<Image>>
     api.flows.list_images(call, &query).await
 }
 
-/// `POST /v1/images`
+/// Make an image, perhaps with its data.
+///
+/// Without data, `x-image-meta-location` or `x-glance-api-copy-from`, the image is queued until data are uploaded.
+#[utoipa::path(
+    post, path = "/v1/images", operation_id = "v1CreateImage", tag = "v1 images", params(shapes::Metadata),
+    request_body(content_type = "application/octet-stream", description = "The data, if any"),
+    responses(
+        (status = 201, description = "The new image", body = OneImage, headers(
+            ("Location" = String, description = "URL of the image"),
+            ("Etag" = String, description = "MD5 in hex, without quotes"),
+        )),
+        Invalid, Forbidden, NotFound, Conflict, Gone, TooLarge, UnsupportedMediaType,
+    ),
+)]
 pub async fn create(
     State(api): State<Api>,
     call: Call,
@@ -67,7 +111,13 @@ pub async fn create(
     body: Body,
 ) -> Result<Response, Fault> {
     let (metadata, sources) = read(&api.flows.config, &headers, body)?;
-    let image = api.flows.create_image(&call, NewImage { attributes: metadata.attributes, sources }).await?;
+    let mut attributes = metadata.attributes;
+    if !call.caller.is_admin {
+        // API parity: what others say of the owner is passed over
+        attributes.owner = None;
+    }
+    let new = NewImage { attributes, sources, size_unless_known: Some(0), refused: None };
+    let image = api.flows.create_image(&call, new).await?;
     // API parity: what the creator sent is shown whole, also where reading it is protected
     let mut response =
         super::json(StatusCode::CREATED, &json!({ "image": view::detail(&image, &image.properties) }));
@@ -78,7 +128,18 @@ pub async fn create(
     Ok(response)
 }
 
-/// `PUT /v1/images/{id}`
+/// Change an image, or upload its data.
+#[utoipa::path(
+    put, path = "/v1/images/{id}", operation_id = "v1UpdateImage", tag = "v1 images",
+    params(OfImage, shapes::Metadata, Purge),
+    request_body(content_type = "application/octet-stream", description = "The data, while the image is queued"),
+    responses(
+        (status = 200, description = "The image as it is now", body = OneImage, headers(
+            ("Etag" = String, description = "MD5 in hex, without quotes"),
+        )),
+        Invalid, Forbidden, NotFound, Conflict, Gone, TooLarge, UnsupportedMediaType,
+    ),
+)]
 pub async fn update(
     State(api): State<Api>,
     call: Call,
@@ -96,7 +157,15 @@ pub async fn update(
     Ok(response)
 }
 
-/// `HEAD /v1/images/{id}`
+/// Show the metadata of an image.
+#[utoipa::path(
+    head,
+    path = "/v1/images/{id}",
+    operation_id = "v1ShowImage",
+    tag = "v1 images",
+    params(OfImage),
+    responses(Head, Forbidden, NotFound)
+)]
 pub async fn show(State(api): State<Api>, call: Call, Path(id): Path<String>) -> Result<Response, Fault> {
     let image = api.flows.show_image(&call, &id).await?;
     let mut response = metadata_response(&api, &call, &image);
@@ -105,7 +174,17 @@ pub async fn show(State(api): State<Api>, call: Call, Path(id): Path<String>) ->
     Ok(response)
 }
 
-/// `GET /v1/images/{id}`. Ranges and conditions are ignored: the answer is always the whole image.
+/// Download the data of an image, with its metadata.
+///
+/// Ranges and conditions are ignored: the answer is always the whole image.
+#[utoipa::path(
+    get,
+    path = "/v1/images/{id}",
+    operation_id = "v1DownloadImage",
+    tag = "v1 images",
+    params(OfImage),
+    responses(Whole, Forbidden, NotFound)
+)]
 pub async fn download(State(api): State<Api>, call: Call, Path(id): Path<String>) -> Result<Response, Fault> {
     let download = api.flows.download(&call, &id).await?;
     let mut response = metadata_response(&api, &call, &download.image);
@@ -120,7 +199,11 @@ pub async fn download(State(api): State<Api>, call: Call, Path(id): Path<String>
     Ok(response)
 }
 
-/// `DELETE /v1/images/{id}`
+/// Delete an image and its data.
+#[utoipa::path(
+    delete, path = "/v1/images/{id}", operation_id = "v1DeleteImage", tag = "v1 images", params(OfImage),
+    responses((status = 200, description = "The image is gone"), Forbidden, NotFound, Conflict),
+)]
 pub async fn delete(State(api): State<Api>, call: Call, Path(id): Path<String>) -> Result<Response, Fault> {
     api.flows.delete_image(&call, &id).await?;
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, HTML)], "").into_response())

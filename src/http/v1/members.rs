@@ -10,9 +10,16 @@ use crate::error::{Error, Result};
 use crate::flows::Call;
 use crate::flows::members::Share;
 use crate::http::front::Api;
+use crate::http::openapi::faults::{Conflict, Forbidden, Invalid, NotFound, TooLarge};
 use crate::http::{body, fault::Fault};
 
-/// `GET /v1/images/{id}/members`
+use super::shapes::{Members, Membership, Memberships, OfImage, OfMember, SharedImages};
+
+/// List the members of an image.
+#[utoipa::path(
+    get, path = "/v1/images/{id}/members", operation_id = "v1ListMembers", tag = "v1 members", params(OfImage),
+    responses((status = 200, description = "The members", body = Members), Forbidden, NotFound),
+)]
 pub async fn list(State(api): State<Api>, call: Call, Path(id): Path<String>) -> Result<Response, Fault> {
     let members = api.flows.list_members(&call, &id).await?;
     let entries: Vec<Value> =
@@ -20,7 +27,15 @@ pub async fn list(State(api): State<Api>, call: Call, Path(id): Path<String>) ->
     Ok(super::json(StatusCode::OK, &json!({ "members": entries })))
 }
 
-/// `PUT /v1/images/{id}/members/{member}`
+/// Share an image with a project, or change what it may do.
+#[utoipa::path(
+    put, path = "/v1/images/{id}/members/{member}", operation_id = "v1PutMember", tag = "v1 members",
+    params(OfMember), request_body(content = Option<Membership>, description = "What the member may do"),
+    responses(
+        (status = 204, description = "The project is a member"),
+        Invalid, Forbidden, NotFound, Conflict, TooLarge,
+    ),
+)]
 pub async fn put(
     State(api): State<Api>,
     call: Call,
@@ -33,7 +48,17 @@ pub async fn put(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `DELETE /v1/images/{id}/members/{member}`
+/// API parity: the method is routed but not implemented, so its 405 names no others.
+pub async fn show() -> Fault {
+    Fault::status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Stop sharing an image with a project.
+#[utoipa::path(
+    delete, path = "/v1/images/{id}/members/{member}", operation_id = "v1DeleteMember", tag = "v1 members",
+    params(OfMember),
+    responses((status = 204, description = "The project is no member"), Forbidden, NotFound, Conflict),
+)]
 pub async fn delete(
     State(api): State<Api>,
     call: Call,
@@ -43,7 +68,15 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `PUT /v1/images/{id}/members`
+/// Replace all members of an image.
+#[utoipa::path(
+    put, path = "/v1/images/{id}/members", operation_id = "v1ReplaceMembers", tag = "v1 members", params(OfImage),
+    request_body(content = Memberships, description = "The members it shall have"),
+    responses(
+        (status = 204, description = "These are the members"),
+        Invalid, Forbidden, NotFound, Conflict, TooLarge,
+    ),
+)]
 pub async fn replace(
     State(api): State<Api>,
     call: Call,
@@ -59,7 +92,12 @@ pub async fn replace(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `GET /v1/shared-images/{member}`
+/// List images that are shared with a project.
+#[utoipa::path(
+    get, path = "/v1/shared-images/{member}", operation_id = "v1ListSharedImages", tag = "v1 members",
+    params(("member" = String, Path, description = "Id of the project")),
+    responses((status = 200, description = "The images", body = SharedImages), Forbidden, NotFound),
+)]
 pub async fn shared_images(
     State(api): State<Api>,
     call: Call,

@@ -4,68 +4,37 @@ pub mod headers;
 pub mod images;
 pub mod members;
 pub mod query;
+pub mod shapes;
 pub mod view;
 
-use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, put};
-use http::{HeaderValue, Method, StatusCode, header};
+use axum::routing::any;
+use http::{StatusCode, header};
 use serde_json::Value;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
-use super::fault::Fault;
 use super::front::Api;
+use super::route::{not_allowed, only, only_without_head};
 
 /// All routes of the v1 API (images-v1.md §2). Paths match exactly.
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1", any(images::redirect_to_root))
-        .route("/v1/", only("GET, HEAD", get(images::list).head(images::list)))
-        .route(
-            "/v1/images",
-            only("GET, POST", get(images::list).post(images::create).head(|| not_allowed("GET, POST"))),
-        )
-        .route("/v1/images/detail", only("GET, HEAD", get(images::list_detail).head(|| not_allowed("GET"))))
-        .route(
-            "/v1/images/{id}",
-            only(
-                "GET, HEAD, PUT, DELETE",
-                get(images::download).head(images::show).put(images::update).delete(images::delete),
-            ),
-        )
-        .route(
-            "/v1/images/{id}/members",
-            only("GET, PUT", get(members::list).put(members::replace).head(|| not_allowed("GET, PUT"))),
-        )
-        .route(
-            "/v1/images/{id}/members/{member}",
-            only(
-                "GET, PUT, DELETE",
-                // API parity: the method is routed but not implemented, so its 405 names no others
-                put(members::put)
-                    .delete(members::delete)
-                    .get(|| async { Fault::status(StatusCode::METHOD_NOT_ALLOWED) })
-                    .head(|| not_allowed("GET, PUT, DELETE")),
-            ),
-        )
-        .route("/v1/shared-images/{member}", only("GET, HEAD", get(members::shared_images)))
-        .fallback(unknown_path)
-}
-
-/// Every other method is refused, naming those that are known.
-fn only(allow: &'static str, routes: MethodRouter<Api>) -> MethodRouter<Api> {
-    routes.fallback(move || not_allowed(allow))
-}
-
-async fn not_allowed(allow: &'static str) -> Response {
-    let mut response = Fault::status(StatusCode::METHOD_NOT_ALLOWED).into_response();
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-    response
-}
-
-async fn unknown_path(method: Method) -> Fault {
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH]
-        .contains(&method);
-    Fault::status(if known { StatusCode::NOT_FOUND } else { StatusCode::NOT_IMPLEMENTED })
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(images::redirect_to_root).map(|_| any(images::redirect_to_root)))
+        .routes(only("GET, HEAD", routes!(images::list_at_root)))
+        .routes(only_without_head("GET, POST", routes!(images::list, images::create)))
+        // API parity: the refusal of HEAD names GET alone
+        .routes(only("GET, HEAD", routes!(images::list_detail).map(|r| r.head(|| not_allowed("GET")))))
+        .routes(only(
+            "GET, HEAD, PUT, DELETE",
+            routes!(images::download, images::show, images::update, images::delete),
+        ))
+        .routes(only_without_head("GET, PUT", routes!(members::list, members::replace)))
+        .routes(only_without_head(
+            "GET, PUT, DELETE",
+            routes!(members::put, members::delete).map(|r| r.get(members::show)),
+        ))
+        .routes(only("GET, HEAD", routes!(members::shared_images)))
 }
 
 /// A JSON answer in the reference's spacing.

@@ -41,7 +41,6 @@ pub fn parse(document: &Value, schema: &ImageSchema) -> Result<Document> {
         text::check_property(name, value)?;
         read.properties.insert(name.clone(), value.map(str::to_owned));
     }
-    read.check_ranges()?;
     Ok(Document { attributes: read, refused: refuse_read_only(object) })
 }
 

@@ -21,7 +21,7 @@ use crate::domain::timestamp;
 use crate::error::{Error, Result};
 use crate::http::paging;
 
-/// Most parameters of one request.
+/// Most parameters of one request beside the marker.
 const MOST_PARAMETERS: usize = 200;
 /// Most values of one `in:` filter.
 const MOST_VALUES: usize = 1000;
@@ -98,7 +98,10 @@ fn decode(raw: &str) -> Result<Vec<(String, String)>> {
         Ok(decoded.map_err(|e| Error::invalid("The query string is not UTF-8.").with_source(e))?.into_owned())
     };
     let pairs = raw.split('&').filter(|pair| !pair.is_empty());
-    if pairs.clone().count() > MOST_PARAMETERS {
+    // The link to the next page has a marker more than the request it answers, and must not fail for it.
+    let is_marker = |pair: &str| pair.starts_with("marker=");
+    let markers = usize::from(pairs.clone().any(is_marker));
+    if pairs.clone().count() > MOST_PARAMETERS + markers {
         return Err(Error::invalid(format!("More than {MOST_PARAMETERS} query parameters")));
     }
     pairs

@@ -170,6 +170,17 @@ fn filters_are_limited_in_number() {
     refused(&"tag=a&".repeat(201));
 }
 
+/// The link to the next page has one parameter more, and must not lead nowhere.
+#[test]
+fn a_marker_does_not_count_as_a_parameter() {
+    let id = ImageId::random();
+    let next = read(&"tag=a&".repeat(200)).next(id);
+    let raw = next.strip_prefix("/v2/images?").unwrap();
+    assert_eq!(read(raw).next(id), next);
+    refused(&format!("{}marker={id}", "tag=a&".repeat(201)));
+    refused(&format!("{}marker={id}&marker={id}", "tag=a&".repeat(200)));
+}
+
 /// V2-118
 #[test]
 fn statuses() {

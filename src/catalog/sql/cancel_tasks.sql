@@ -1,0 +1,4 @@
+UPDATE tasks
+SET status = 'failure', message = 'The image was deleted.', updated_at = statement_timestamp(),
+  expires_at = statement_timestamp() + make_interval(secs => $2)
+WHERE image_id = ANY ($1) AND kind = 'location_import' AND status IN ('pending', 'processing')

@@ -1,0 +1,1 @@
+SELECT 1 FROM image_locations WHERE id = $1 AND image_id = $2

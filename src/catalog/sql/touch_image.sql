@@ -1,0 +1,1 @@
+UPDATE images SET updated_at = statement_timestamp(), revision = revision + 1 WHERE id = $1
