@@ -4,7 +4,9 @@
 
 mod catalog;
 mod faults;
+mod openapi;
 mod ops;
 mod plans;
 mod support;
 mod v1;
+mod v2;

@@ -1,0 +1,128 @@
+//! Who gets which status: one row per operation of the document.
+
+/// An operation with what it is asked and who is answered how.
+pub struct Row {
+    /// `operationId`.
+    pub operation: &'static str,
+    /// State of the image before.
+    pub fixture: Fixture,
+    /// What is sent.
+    pub body: Body,
+    /// Statuses for anonymous, other project, shared member, reader, owner, admin, system admin.
+    pub expected: [u16; 7],
+    /// Whether the operation is absent by design, also for an administrator.
+    pub absent: bool,
+}
+
+/// State of the image before.
+#[derive(Clone, Copy)]
+pub enum Fixture {
+    /// Without data.
+    Queued,
+    /// With data.
+    Active,
+    /// With data in both stores.
+    Copied,
+    /// With the tag `present`.
+    Tagged,
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// A document.
+    Json(&'static str),
+    /// A patch in the newer form.
+    Patch(&'static str),
+    /// Image data.
+    Data,
+    /// A name in a header of v1.
+    Meta,
+}
+
+use Body::{Data, Json, Meta, None, Patch};
+use Fixture::{Active, Copied, Queued, Tagged};
+
+const fn row(operation: &'static str, fixture: Fixture, body: Body, expected: [u16; 7]) -> Row {
+    Row { operation, fixture, body, expected, absent: false }
+}
+
+/// An operation that is absent by design, which those who might use it are told.
+const fn absent(operation: &'static str, expected: [u16; 7]) -> Row {
+    Row { operation, fixture: Queued, body: None, expected, absent: true }
+}
+
+const RENAME: &str = r#"[{"op": "replace", "path": "/name", "value": "new"}]"#;
+const PLACE: &str = r#"{"url": "https://images.example/disk"}"#;
+const SHARE: &str = r#"{"member": "delta"}"#;
+const ACCEPT: &str = r#"{"status": "accepted"}"#;
+const MEMBERS: &str = r#"{"memberships": [{"member_id": "gamma"}, {"member_id": "delta"}]}"#;
+
+#[rustfmt::skip]
+pub const TABLE: &[Row] = &[
+    //                                                 anon other shared reader owner admin system
+    row("chooseVersion",         Queued, None,         [300, 300, 300, 300, 300, 300, 300]),
+    row("listVersions",          Queued, None,         [200, 200, 200, 200, 200, 200, 200]),
+    row("getHealth",             Queued, None,         [200, 200, 200, 200, 200, 200, 200]),
+    row("getOpenApi",            Queued, None,         [200, 200, 200, 200, 200, 200, 200]),
+    row("getDocs",               Queued, None,         [200, 200, 200, 200, 200, 200, 200]),
+    row("getDocsStyle",          Queued, None,         [200, 200, 200, 200, 200, 200, 200]),
+    // v1: what one may not know of is not found; readers only read (A28); members see and cannot change
+    row("v1GoToRoot",            Queued, None,         [401, 302, 302, 302, 302, 302, 302]),
+    row("v1ListImagesAtRoot",    Queued, None,         [401, 200, 200, 200, 200, 200, 403]),
+    row("v1ListImages",          Queued, None,         [401, 200, 200, 200, 200, 200, 403]),
+    row("v1ListImagesInDetail",  Queued, None,         [401, 200, 200, 200, 200, 200, 403]),
+    row("v1CreateImage",         Queued, Meta,         [401, 201, 201, 403, 201, 201, 403]),
+    row("v1ShowImage",           Active, None,         [401, 404, 200, 200, 200, 200, 403]),
+    row("v1DownloadImage",       Active, None,         [401, 404, 200, 200, 200, 200, 403]),
+    row("v1UpdateImage",         Queued, Meta,         [401, 404, 404, 403, 200, 200, 403]),
+    row("v1DeleteImage",         Active, None,         [401, 404, 404, 403, 200, 200, 403]),
+    row("v1ListMembers",         Queued, None,         [401, 404, 200, 200, 200, 200, 403]),
+    row("v1ReplaceMembers",      Queued, Json(MEMBERS), [401, 404, 404, 403, 204, 204, 403]),
+    row("v1PutMember",           Queued, None,         [401, 404, 404, 403, 204, 204, 403]),
+    row("v1DeleteMember",        Queued, None,         [401, 404, 404, 403, 204, 204, 403]),
+    // no policy is asked (images-v1.md §9)
+    row("v1ListSharedImages",    Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    // v2: the image is hidden from others (404), what one sees and may not change is forbidden (403)
+    row("goToRoot",              Queued, None,         [401, 302, 302, 302, 302, 302, 302]),
+    row("getImageSchema",        Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    row("getImagesSchema",       Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    row("getMemberSchema",       Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    row("getMembersSchema",      Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    row("getTaskSchema",         Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    row("getTasksSchema",        Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    row("listImages",            Queued, None,         [401, 200, 200, 200, 200, 200, 403]),
+    row("createImage",           Queued, Json("{}"),   [401, 201, 201, 403, 201, 201, 403]),
+    row("showImage",             Active, None,         [401, 404, 200, 200, 200, 200, 404]),
+    row("patchImage",            Queued, Patch(RENAME), [401, 404, 403, 403, 200, 200, 404]),
+    row("deleteImage",           Active, None,         [401, 404, 403, 403, 204, 204, 404]),
+    row("uploadImage",           Queued, Data,         [401, 404, 403, 403, 204, 204, 404]),
+    row("downloadImage",         Active, None,         [401, 404, 200, 403, 200, 200, 404]),
+    row("deactivateImage",       Active, None,         [401, 404, 403, 403, 204, 204, 404]),
+    row("reactivateImage",       Active, None,         [401, 404, 403, 403, 204, 204, 404]),
+    row("addTag",                Queued, None,         [401, 404, 403, 403, 204, 204, 404]),
+    row("removeTag",             Tagged, None,         [401, 404, 403, 403, 204, 204, 404]),
+    row("listMembers",           Queued, None,         [401, 404, 200, 200, 200, 200, 404]),
+    row("addMember",             Queued, Json(SHARE),  [401, 404, 403, 403, 200, 200, 404]),
+    row("showMember",            Queued, None,         [401, 404, 200, 200, 200, 200, 404]),
+    // the member answers, not the owner
+    row("updateMember",          Queued, Json(ACCEPT), [401, 404, 200, 403, 403, 200, 404]),
+    row("removeMember",          Queued, None,         [401, 404, 403, 403, 204, 204, 404]),
+    row("deleteFromStore",       Copied, None,         [401, 404, 403, 403, 403, 204, 404]),
+    row("showImportInfo",        Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    row("listStores",            Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    row("listStoreDetails",      Queued, None,         [401, 403, 403, 403, 403, 200, 403]),
+    row("showUsage",             Queued, None,         [401, 200, 200, 200, 200, 200, 200]),
+    row("addLocation",           Queued, Json(PLACE),  [401, 404, 403, 403, 202, 202, 404]),
+    row("listLocations",         Active, None,         [401, 404, 403, 403, 403, 200, 404]),
+    row("listImageTasks",        Queued, None,         [401, 404, 200, 200, 200, 200, 404]),
+    absent("listCached",                               [401, 403, 403, 403, 403, 404, 403]),
+    absent("clearCache",                               [401, 403, 403, 403, 403, 404, 403]),
+    absent("cacheImage",                               [401, 404, 403, 403, 403, 404, 404]),
+    absent("uncacheImage",                             [401, 404, 403, 403, 403, 404, 404]),
+    absent("listCacheNodes",                           [401, 403, 403, 403, 403, 404, 403]),
+    absent("cleanCache",                               [401, 403, 403, 403, 403, 404, 403]),
+    absent("pruneCache",                               [401, 403, 403, 403, 403, 404, 403]),
+];
