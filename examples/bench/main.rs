@@ -1,6 +1,7 @@
 //! Measures a release build of the service on this machine and prints one table; `make bench` runs it.
 
 mod data;
+mod million;
 mod rates;
 mod stack;
 mod table;
@@ -26,6 +27,9 @@ struct Arguments {
     /// Memory under large and under many uploads, and nothing else
     #[arg(long)]
     memory: bool,
+    /// Lists out of a million images, and nothing else
+    #[arg(long)]
+    million: bool,
     /// Size of the image whose throughput is measured, in MiB
     #[arg(long, default_value_t = 1024)]
     size: u64,
@@ -58,6 +62,8 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
     table.note(format!("{cores} cores, shared by driver, service, PostgreSQL and SeaweedFS"));
     if arguments.memory {
         data::memory(&mut stack, &mut table, arguments.large << 20, arguments.each << 20).await?;
+    } else if arguments.million {
+        million::lists(&mut stack, &mut table, Duration::from_secs(arguments.seconds)).await?;
     } else {
         rates::start(&stack, &mut table).await?;
         data::throughput(&stack, &mut table, arguments.size << 20, arguments.runs).await?;

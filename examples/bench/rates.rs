@@ -34,8 +34,8 @@ const SEED: &str = "
       owner <> 'project-7' ORDER BY md5(id::text) LIMIT 50;
     VACUUM ANALYZE images; VACUUM ANALYZE image_members;";
 
-struct Rate {
-    per_second: f64,
+pub struct Rate {
+    pub per_second: f64,
     p50: Duration,
     p99: Duration,
 }
@@ -117,7 +117,7 @@ pub async fn rates(stack: &mut Stack, table: &mut Table, time: Duration) -> anyh
     Ok(())
 }
 
-fn add(table: &mut Table, name: &str, rate: &Rate, limit: Option<(&'static str, f64)>) {
+pub fn add(table: &mut Table, name: &str, rate: &Rate, limit: Option<(&'static str, f64)>) {
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
     let (p50, p99) = (millis(rate.p50), millis(rate.p99));
     let figure = format!("{name} (p50 {p50:.1} ms, p99 {p99:.1} ms)");
@@ -136,7 +136,11 @@ fn as_tenant(method: &str, path: &str) -> String {
 }
 
 /// Rate of one kind of request.
-async fn requests(replica: &Replica, time: Duration, make: impl Fn(usize) -> String) -> anyhow::Result<Rate> {
+pub async fn requests(
+    replica: &Replica,
+    time: Duration,
+    make: impl Fn(usize) -> String,
+) -> anyhow::Result<Rate> {
     let mut workers = Vec::new();
     for n in 0..CONNECTIONS {
         let mut connection = Connection::open(replica.api).await?;
