@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint check bench conformance clients faults-full clean reset
+.PHONY: help run build test fmt lint check bench conformance clients clients-osc schemathesis faults-full fuzz clean reset
 
 # a toolchain that rustup installed without changing PATH
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -19,7 +19,7 @@ build: ## build in release mode
 	cargo build --release --locked
 
 test: ## formatting, lints and every test; says how many ran
-	@scripts/setup compiler postgres lints
+	@scripts/setup compiler postgres qemu lints
 	@scripts/test
 
 fmt: ## format the code
@@ -43,13 +43,27 @@ conformance: ## run the API conformance checkers of ../shared/conformance agains
 	@scripts/setup compiler postgres python
 	@scripts/conformance.sh $(ARGS)
 
-clients: ## drive two replicas behind one address with the stock clients
+clients: ## drive two replicas behind one address with the stock clients; ARGS="openstack" runs one session
 	@scripts/setup compiler postgres python
-	@scripts/client-session.sh
+	@scripts/client-session.sh $(ARGS)
+
+# not part of CI: an optimised build of that client takes a quarter of an hour of a small machine
+clients-osc: ## the same with openstack_cli, the client in Rust, which is built first
+	@scripts/setup compiler postgres python
+	@scripts/clients/osc-build
+	@scripts/client-session.sh osc
+
+schemathesis: ## send generated requests to every operation of the OpenAPI document
+	@scripts/setup compiler postgres python
+	@scripts/schemathesis.sh $(ARGS)
 
 faults-full: ## the fault tests with every seed and every point of failure; takes long
 	@scripts/setup compiler postgres
 	VITRINE_TEST_FAULTS=full cargo test --locked --test main -- faults
+
+fuzz: ## fuzz the parsers and inspectors, guided by coverage; ARGS="SECONDS TARGET..." (60 s each)
+	@scripts/setup compiler c++
+	@scripts/fuzz.sh $(ARGS)
 
 clean: ## remove what was built
 	cargo clean

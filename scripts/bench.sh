@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures a release build: throughput against SeaweedFS, rates against PostgreSQL, start, memory. Prints one table.
 #
-#   scripts/bench.sh [--memory] [--size MIB] [--runs N] [--seconds N] …   see --help
+#   scripts/bench.sh [--memory | --million] [--size MIB] [--runs N] [--seconds N] …   see --help
 #
 # Fails when a goal in the table is missed.
 set -euo pipefail

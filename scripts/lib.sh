@@ -62,6 +62,31 @@ await() {
   done
 }
 
+# backing NAME : PostgreSQL and S3 for services of their own, as $work/NAME.env has the settings, with the stores `dev`
+# and `second` in buckets of one S3 server. The process that runs them serves the API too, but does no background work.
+backing() {
+  local name=$1 port ops
+  read -r port ops < <(free_ports 2)
+  printf '%s\n' '[server]' "bind = '127.0.0.1:$port'" "ops_bind = '127.0.0.1:$ops'" "drain_timeout = '1s'" \
+    '[jobs]' 'enabled = false' >"$work/$name.backing.toml"
+  start "$name.backing.log" "$vitrine" dev --ephemeral --env-file "$work/$name.env" --config "$work/$name.backing.toml"
+  await "what the service stands on ($name)" 90 "${pids[-1]}" "$name.backing.log" answers "http://127.0.0.1:$ops/readyz"
+  sed -n 's/^VITRINE__STORES__DEV__/VITRINE__STORES__SECOND__/; /__SECOND__/p' "$work/$name.env" >"$work/$name.second"
+  # a later line replaces an earlier one
+  printf '%s\n' 'VITRINE__STORES__SECOND__BUCKET=second' 'VITRINE__STORES__SECOND__CREATE_BUCKET=true' \
+    'VITRINE__DEFAULT_STORE=dev' >>"$work/$name.second"
+  chmod 600 "$work/$name.second"
+  cat "$work/$name.second" >>"$work/$name.env"
+}
+
+# beside ENV_FILE COMMAND... : the command, with the settings of that file; to be started like a program
+beside() {
+  set -a
+  . "$1"
+  set +a
+  exec "${@:2}"
+}
+
 # Whether a URL answers with success, past any proxy of the environment.
 answers() {
   curl --noproxy '*' --silent --fail --output /dev/null --max-time 5 "$1"
@@ -89,4 +114,14 @@ venv() {
   local dir=.venv/$1 program=$2
   shift 2
   [ -x "$dir/bin/$program" ] || { python3 -m venv "$dir" && "$dir/bin/pip" install --quiet "$@"; }
+}
+
+# pinned NAME PROGRAM : .venv/NAME with what scripts/requirements/NAME.txt says; reaches for the package index only when
+# that has changed or PROGRAM is missing
+pinned() {
+  local dir=.venv/$1 wanted=scripts/requirements/$1.txt
+  [ -x "$dir/bin/$2" ] && cmp -s "$wanted" "$dir/requirements.txt" && return
+  [ -x "$dir/bin/pip" ] || python3 -m venv "$dir"
+  "$dir/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
+  cp "$wanted" "$dir/requirements.txt"
 }

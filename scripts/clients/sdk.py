@@ -1,0 +1,180 @@
+"""What programs do with openstacksdk, API v2: one connection for each caller, OS_* in the environment.
+
+    sdk.py FILE DISK_FORMAT
+
+Prints a line for each thing that is as it should be, and ends at the first that is not.
+"""
+import hashlib
+import io
+import os
+import sys
+
+import openstack
+from openstack import exceptions
+
+PEOPLE = {"owner": "alpha", "reader": "alpha", "other": "beta", "third": "gamma", "admin": "admin"}
+
+
+def check(what, got, expected):
+    if got != expected:
+        sys.exit("%s: got %r, expected %r" % (what, got, expected))
+    print("ok  ", what, flush=True)
+
+
+def raises(what, kind, status, call, *args, **kwargs):
+    """Fails unless the call raises exactly that class of the SDK, for that status."""
+    try:
+        call(*args, **kwargs)
+    except exceptions.SDKException as error:
+        check(what, (type(error).__name__, getattr(error, "status_code", None)), (kind.__name__, status))
+        return error
+    sys.exit(what + ": nothing was raised")
+
+
+def connect(who):
+    # no file of whoever calls this, and no variable but those of the session, may say where to go
+    return openstack.connect(
+        load_yaml_config=False, load_envvars=False, auth_type="password", auth_url=os.environ["OS_AUTH_URL"],
+        username=who, password=os.environ["OS_PASSWORD"], project_name=PEOPLE[who], user_domain_name="Default",
+        project_domain_name="Default", region_name="RegionOne")
+
+
+def main(path, disk_format):
+    with open(path, "rb") as file:
+        data = file.read()
+    md5, sha512 = hashlib.md5(data).hexdigest(), hashlib.sha512(data).hexdigest()
+    owner, reader, other, third, admin = (connect(who) for who in ("owner", "reader", "other", "third", "admin"))
+    mine = owner.current_project_id
+
+    # ------------------------------------------------------------ create and upload
+    image = owner.image.create_image(
+        "from-file", filename=path, disk_format=disk_format, container_format="bare", validate_checksum=True,
+        wait=True, timeout=60, tags=["sdk", "big"], min_disk=1, kind="server", visibility="private")
+    big = owner.image.get_image(image.id)
+    check("create: status", big.status, "active")
+    check("create: size", big.size, len(data))
+    check("create: checksum", big.checksum, md5)
+    check("create: secure hash", (big.hash_algo, big.hash_value), ("sha512", sha512))
+    check("create: owner, visibility", (big.owner_id, big.visibility), (mine, "private"))
+    check("create: tags", sorted(big.tags), ["big", "sdk"])
+    check("create: min_disk", big.min_disk, 1)
+    check("create: property", big.properties["kind"], "server")
+    check("create: hash noted by the SDK", big.properties["owner_specified.openstack.md5"], md5)
+    same = owner.image.create_image("from-file", filename=path, disk_format=disk_format, container_format="bare",
+                                    validate_checksum=True, wait=True, timeout=60)
+    check("create again: found by its hashes, nothing uploaded", same.id, big.id)
+
+    small = b"a small disk\n"
+    image = owner.image.create_image("from-bytes", data=small, disk_format="raw", container_format="bare",
+                                     validate_checksum=True, wait=True, timeout=60, tags=["sdk"])
+    little = owner.image.get_image(image.id)
+    check("create from bytes: size", (little.status, little.size, little.virtual_size), ("active", 13, 13))
+
+    image = owner.image.create_image("from-stream", data=iter([small, small]), validate_checksum=False,
+                                     disk_format="raw", container_format="bare", tags=["sdk"])
+    streamed = owner.image.get_image(image.id)
+    check("create from a stream of unknown size", (streamed.status, streamed.size), ("active", 26))
+
+    # ------------------------------------------------------------ find, list
+    check("find by name", owner.image.find_image("from-bytes").id, little.id)
+    check("find by id", owner.image.find_image(little.id).name, "from-bytes")
+    check("find nothing", owner.image.find_image("nobody-has-this"), None)
+    raises("find nothing, and mind", exceptions.NotFoundException, None, owner.image.find_image, "nobody-has-this",
+           ignore_missing=False)
+    owner.image.update_image(little, is_hidden=True)
+    check("hidden: not listed", little.id in {i.id for i in owner.image.images()}, False)
+    check("hidden: found by name nevertheless", owner.image.find_image("from-bytes").id, little.id)
+    owner.image.update_image(little, is_hidden=False)
+
+    made = [owner.image.create_image("page-%d" % n, data=b"%d" % n, validate_checksum=False, disk_format="raw",
+                                     container_format="bare", tags=["page"]).id for n in range(7)]
+    listed = [i.id for i in owner.image.images(tag="page", limit=3)]
+    check("list: all pages, each image once", (len(listed), set(listed)), (7, set(made)))
+    check("list: newest first", listed, made[::-1])
+    listed = [i.id for i in owner.image.images(tag="page", limit=2, sort_key="name", sort_dir="asc")]
+    check("list: sorted over pages", listed, made)
+    check("list: by name", [i.id for i in owner.image.images(name="page-3")], [made[3]])
+    check("list: by several names", sorted(i.name for i in owner.image.images(name="in:page-1,page-5")),
+          ["page-1", "page-5"])
+    check("list: both tags", [i.id for i in owner.image.images(tag=["sdk", "big"])], [big.id])
+    check("list: by visibility", [i.id for i in owner.image.images(visibility="private")], [big.id])
+    check("list: as administrator", {i.id for i in admin.image.images(owner=mine)} >= set(made), True)
+    check("list: as another project", [i.id for i in other.image.images()], [])
+
+    # ------------------------------------------------------------ update
+    # by id: given the image itself, the SDK would remove what it takes for properties, `stores` among them
+    changed = owner.image.update_image(big.id, name="renamed", min_ram=256, colour="blue", kind="desktop")
+    check("update: reply", (changed.name, changed.min_ram), ("renamed", 256))
+    again = owner.image.get_image(big.id)
+    check("update: stored", (again.name, again.min_ram, again.properties["colour"], again.properties["kind"]),
+          ("renamed", 256, "blue", "desktop"))
+    check("update: what is not named is kept", again.min_disk, 1)
+    owner.image.add_tag(big.id, "a/b".replace("/", "-"))
+    owner.image.remove_tag(big.id, "sdk")
+    check("tags", sorted(owner.image.get_image(big.id).tags), ["a-b", "big"])
+    raises("update: public", exceptions.ForbiddenException, 403, owner.image.update_image, big.id, visibility="public")
+    raises("update: as reader", exceptions.ForbiddenException, 403, reader.image.update_image, big.id, name="theirs")
+    raises("update: as another project", exceptions.NotFoundException, 404, other.image.update_image, big.id, name="x")
+
+    # ------------------------------------------------------------ download
+    out = io.BytesIO()
+    owner.image.download_image(big.id, stream=True, output=out, chunk_size=1 << 20)
+    check("download: verified stream", hashlib.sha512(out.getvalue()).hexdigest(), sha512)
+    digest = hashlib.sha512()
+    reply = owner.image.download_image(big.id, stream=True)
+    for chunk in reply.iter_content(1 << 16):
+        digest.update(chunk)
+    check("download: chunks", digest.hexdigest(), sha512)
+    check("download: whole", owner.image.download_image(little.id).content, small)
+    # the SDK compares what it got with the hash of the image before it looks at the status
+    raises("download: as reader", exceptions.SDKException, None, reader.image.download_image, big.id, stream=True,
+           output=io.BytesIO())
+
+    owner.image.deactivate_image(big.id)
+    check("deactivate", owner.image.get_image(big.id).status, "deactivated")
+    raises("download: deactivated", exceptions.InvalidResponse, None, owner.image.download_image, big.id)
+    owner.image.reactivate_image(big.id)
+    check("reactivate", owner.image.get_image(big.id).status, "active")
+
+    # ------------------------------------------------------------ members
+    theirs = other.current_project_id
+    raises("members of a private image", exceptions.ForbiddenException, 403, owner.image.add_member, big.id,
+           member_id=theirs)
+    owner.image.update_image(big.id, visibility="shared")
+    member = owner.image.add_member(big.id, member_id=theirs)
+    check("member: added", (member.member_id, member.image_id, member.status), (theirs, big.id, "pending"))
+    raises("member: added twice", exceptions.ConflictException, 409, owner.image.add_member, big.id, member_id=theirs)
+    check("member: sees it", other.image.get_image(big.id).name, "renamed")
+    check("member: not in the list", [i.id for i in other.image.images()], [])
+    other.image.update_member(theirs, big.id, status="accepted")
+    check("member: in the list", [i.id for i in other.image.images()], [big.id])
+    check("members", [(m.member_id, m.status) for m in owner.image.members(big.id)], [(theirs, "accepted")])
+    check("member: found", owner.image.find_member(theirs, big.id).status, "accepted")
+    raises("member: a third cannot look", exceptions.NotFoundException, 404, third.image.get_member, theirs, big.id)
+    owner.image.remove_member(theirs, big.id)
+    raises("member: sees it no more", exceptions.NotFoundException, 404, other.image.get_image, big.id)
+
+    # ------------------------------------------------------------ refusals, by class
+    raises("not found", exceptions.NotFoundException, 404, owner.image.get_image, "8b2e5f0c-0000-4000-8000-000000000000")
+    raises("conflict", exceptions.ConflictException, 409, owner.image.create_image, "again", id=big.id, data=small,
+           validate_checksum=False, disk_format="raw", container_format="bare", allow_duplicates=True)
+    raises("bad request", exceptions.BadRequestException, 400, lambda: list(owner.image.images(sort="foo:up")))
+    raises("unsupported media", exceptions.HttpException, 415, owner.image.create_image, "liar", data=b"no such disk",
+           validate_checksum=False, disk_format="qcow2", container_format="bare", allow_duplicates=True)
+    for left in owner.image.images(name="liar"):
+        owner.image.delete_image(left.id)
+
+    # ------------------------------------------------------------ stores, delete
+    check("stores", sorted(s.id for s in owner.image.stores()), ["dev", "second"])
+    owner.image.update_image(big.id, is_protected=True)
+    raises("delete: protected", exceptions.ForbiddenException, 403, owner.image.delete_image, big.id)
+    owner.image.update_image(big.id, is_protected=False)
+    for i in [big.id, little.id, streamed.id, *made]:
+        owner.image.delete_image(i, ignore_missing=False)
+    raises("delete: gone already", exceptions.NotFoundException, 404, owner.image.delete_image, big.id,
+           ignore_missing=False)
+    check("nothing is left", [i.id for i in admin.image.images(visibility="all")], [])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
