@@ -441,12 +441,16 @@ async fn v2_171_and_172_formats_are_fixed_with_the_data() {
     }
     for status in ["queued", "importing"] {
         service.sql(&format!("UPDATE images SET status = '{status}' WHERE id = '{other}'")).await;
-        let operations = [replace("/disk_format", "iso"), replace("/container_format", Value::Null)];
+        let operations = [replace("/disk_format", "iso"), replace("/container_format", "ovf")];
         let image = service.change(OWNER, &other, &operations).await.expect(200).json();
-        assert_eq!((&image["disk_format"], &image["container_format"]), (&json!("iso"), &Value::Null));
+        assert_eq!((&image["disk_format"], &image["container_format"]), (&json!("iso"), &json!("ovf")));
         let back = [replace("/disk_format", "raw"), replace("/container_format", "bare")];
         service.change(OWNER, &other, &back).await.expect(200);
     }
+    // what an import is about to make active keeps its formats
+    service.change(OWNER, &other, &[replace("/disk_format", Value::Null)]).await.expect(403);
+    service.sql(&format!("UPDATE images SET status = 'queued' WHERE id = '{other}'")).await;
+    service.change(OWNER, &other, &[replace("/disk_format", Value::Null)]).await.expect(200);
 }
 
 #[tokio::test]
