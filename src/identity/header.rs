@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use ipnet::IpNet;
 
-use super::{Request, SetupError, field, roles, unauthenticated};
+use super::{Request, SetupError, field, roles, unauthenticated, with_implied};
 use crate::config;
 use crate::domain::caller::Caller;
 use crate::error::Result;
@@ -59,7 +59,7 @@ fn confirmed(headers: &HeaderMap) -> Result<Caller> {
         project_domain: text(headers, "x-project-domain-id")?,
         domain: text(headers, "x-domain-id")?,
         system_scope: text(headers, "openstack-system-scope")?,
-        roles: list(headers, "x-roles")?,
+        roles: with_implied(list(headers, "x-roles")?),
         service_roles: service_roles(headers)?,
         ..Caller::default()
     })
@@ -137,7 +137,7 @@ mod tests {
                 project_domain: Some("pd".into()),
                 domain: Some("d".into()),
                 system_scope: Some("all".into()),
-                roles: vec!["admin".into(), "member".into()],
+                roles: vec!["admin".into(), "member".into(), "reader".into()],
                 service_roles: vec!["service".into()],
                 is_admin: false,
                 read_only: false,

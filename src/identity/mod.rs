@@ -139,6 +139,16 @@ fn roles<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     names.into_iter().map(|name| name.trim().to_lowercase()).filter(|name| !name.is_empty()).collect()
 }
 
+/// With `reader` for who is a `member`, as Keystone has it in every token it gives out. The sources of identity that
+/// have no Keystone behind them need not spell it out.
+fn with_implied(mut roles: Vec<String>) -> Vec<String> {
+    let holds = |wanted: &str| roles.iter().any(|role| role == wanted);
+    if holds("member") && !holds("reader") {
+        roles.push("reader".to_owned());
+    }
+    roles
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]

@@ -1,6 +1,6 @@
 //! Mode `none`, for development: the token names the caller (contract.md §4).
 
-use super::{Request, field, roles, unauthenticated};
+use super::{Request, field, roles, unauthenticated, with_implied};
 use crate::domain::caller::Caller;
 use crate::error::Result;
 
@@ -40,14 +40,6 @@ fn parse(token: &str) -> Option<Caller> {
     let project = (!project.eq_ignore_ascii_case("none")).then(|| project.to_owned());
     let roles = with_implied(roles(list.split(',')));
     Some(Caller { user: Some(user.to_owned()), project, roles, ..Caller::default() })
-}
-
-fn with_implied(mut roles: Vec<String>) -> Vec<String> {
-    let holds = |wanted: &str| roles.iter().any(|role| role == wanted);
-    if holds("member") && !holds("reader") {
-        roles.push("reader".to_owned());
-    }
-    roles
 }
 
 #[cfg(test)]
