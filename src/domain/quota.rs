@@ -1,9 +1,24 @@
-//! Limits on what one project may have (images-v2.md §21.1). Negative limits do not limit.
+//! Limits on what one image (images-v2.md §4.5) and one project (§21.1) may have. Negative limits do not limit.
 
 use std::fmt;
 
+use crate::error::{Error, Result};
+
 /// Bytes in the unit of the size limits.
 const MIB: u64 = 1 << 20;
+
+/// Judges how many `of` something, such as `tags`, one image would have.
+///
+/// # Errors
+/// `LimitExceeded`.
+pub fn check_count(of: &str, attempted: usize, maximum: i64) -> Result<()> {
+    if maximum < 0 || i64::try_from(attempted).is_ok_and(|n| n <= maximum) {
+        return Ok(());
+    }
+    Err(Error::limit_exceeded(format!(
+        "The limit has been exceeded on the number of allowed image {of}. Attempted: {attempted}, Maximum: {maximum}"
+    )))
+}
 
 /// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

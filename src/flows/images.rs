@@ -8,6 +8,7 @@ use crate::domain::image::{Access, Image, ImageId, Properties, Status, Visibilit
 use crate::domain::policy::{Dialect, Target};
 use crate::domain::protection::Operation;
 use crate::domain::query::ImageQuery;
+use crate::domain::quota;
 use crate::error::{Error, ErrorKind, Result};
 use crate::faultpoint;
 
@@ -82,7 +83,7 @@ impl Flows {
 
     fn check_quotas(&self, attributes: &Attributes) -> Result<()> {
         let tags = attributes.tags.as_ref().map_or(0, Vec::len);
-        check_quota("tags", tags, self.config.limits.image_tag_quota)?;
+        quota::check_count("tags", tags, self.config.limits.image_tag_quota)?;
         self.check_property_quota(attributes.properties.len())
     }
 
@@ -284,18 +285,8 @@ impl Flows {
     }
 
     fn check_property_quota(&self, attempted: usize) -> Result<()> {
-        check_quota("properties", attempted, self.config.limits.image_property_quota)
+        quota::check_count("properties", attempted, self.config.limits.image_property_quota)
     }
-}
-
-/// Holds a quota of one image against what it would have; negative: no limit.
-pub(super) fn check_quota(of: &str, attempted: usize, maximum: i64) -> Result<()> {
-    if maximum < 0 || i64::try_from(attempted).is_ok_and(|n| n <= maximum) {
-        return Ok(());
-    }
-    Err(Error::limit_exceeded(format!(
-        "The limit has been exceeded on the number of allowed image {of}. Attempted: {attempted}, Maximum: {maximum}"
-    )))
 }
 
 fn wanted_id(sent: Option<&str>) -> Result<ImageId> {

@@ -13,6 +13,7 @@ use crate::catalog::locations::{LocationChanges, NewLocation, Place, Placement};
 use crate::domain::digest;
 use crate::domain::image::{Image, Status};
 use crate::domain::patch::{Change, Operation, Path, Position};
+use crate::domain::quota;
 use crate::error::{Error, Result};
 
 use super::locations::{STORE, invalid_location, own_metadata};
@@ -73,15 +74,8 @@ impl LocationEdit {
     }
 
     /// Whether another place can be added beside those there are.
-    fn check_quota(&self, quota: i64) -> Result<()> {
-        let attempted = self.entries.len() + 1;
-        if quota < 0 || i64::try_from(attempted).is_ok_and(|n| n <= quota) {
-            return Ok(());
-        }
-        Err(Error::limit_exceeded(format!(
-            "The limit has been exceeded on the number of allowed image locations. Attempted: {attempted}, \
-             Maximum: {quota}"
-        )))
+    fn check_quota(&self, maximum: i64) -> Result<()> {
+        quota::check_count("locations", self.entries.len() + 1, maximum)
     }
 
     fn remove(&mut self, position: Position) -> Result<()> {

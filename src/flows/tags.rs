@@ -1,10 +1,9 @@
 //! Tags of images, one at a time (images-v2.md §17).
 
 use crate::domain::image::Image;
-use crate::domain::text;
+use crate::domain::{quota, text};
 use crate::error::{Error, Result};
 
-use super::images::check_quota;
 use super::{Call, Flows, may_write};
 
 /// How often a tag is set anew when somebody else changed the record meanwhile. Clients tag in parallel, and each round
@@ -21,7 +20,7 @@ impl Flows {
         self.retag(call, id, |image| {
             check_tag(tag)?;
             if !image.tags.iter().any(|known| known == tag) {
-                check_quota("tags", image.tags.len() + 1, self.config.limits.image_tag_quota)?;
+                quota::check_count("tags", image.tags.len() + 1, self.config.limits.image_tag_quota)?;
                 image.tags.push(tag.to_owned());
             }
             Ok(())

@@ -6,6 +6,7 @@ use super::{Change, MediaType, Operation, Path};
 use crate::domain::attributes::{self, wrong_type};
 use crate::domain::image::{Image, Status, Visibility};
 use crate::domain::protection;
+use crate::domain::quota;
 use crate::domain::text::{self, clip};
 use crate::error::{Error, Result};
 
@@ -198,21 +199,12 @@ fn format(status: Status, name: &str, value: &Value) -> Result<Option<String>> {
 
 fn tags(value: &Value, quota: i64) -> Result<Vec<String>> {
     let tags = attributes::tag_set(value)?;
-    check_quota("tags", tags.len(), quota)?;
+    quota::check_count("tags", tags.len(), quota)?;
     Ok(tags)
 }
 
 /// Whether one more property fits. The service's own do not count (§4.3).
 fn check_property_quota(image: &Image, quota: i64) -> Result<()> {
     let counted = image.properties.keys().filter(|name| !name.starts_with(protection::RESERVED)).count();
-    check_quota("properties", counted + 1, quota)
-}
-
-fn check_quota(what: &str, attempted: usize, quota: i64) -> Result<()> {
-    if quota < 0 || i64::try_from(attempted).is_ok_and(|n| n <= quota) {
-        return Ok(());
-    }
-    Err(Error::limit_exceeded(format!(
-        "The limit has been exceeded on the number of allowed image {what}. Attempted: {attempted}, Maximum: {quota}"
-    )))
+    quota::check_count("properties", counted + 1, quota)
 }
