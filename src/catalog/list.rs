@@ -5,57 +5,60 @@
 //! into present and deleted rows where both are wanted. Each piece reads at most a page in the order of the list,
 //! and the pieces are merged and cut again. Enumerations stand in the text as literals and the statement is planned
 //! for its values: a generic plan could use neither partial statistics nor the right index.
+//!
+//! The lists that clients ask for most, short pages without a filter and in the order of creation, are the exception:
+//! their pieces have but one sensible walk whatever the values, and planning takes three times as long as the walk.
+//! They are prepared, and one plan serves all values.
+
+mod filters;
+
+#[cfg(feature = "dev")]
+mod explain;
 
 use std::fmt::Write as _;
 
-use serde_json::json;
+use deadpool_postgres::ClientWrapper;
+use futures_util::future::join3;
 use time::OffsetDateTime;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use crate::domain::image::{Image, Visibility};
-use crate::domain::query::{
-    Branch, Comparison, Filter, ImageQuery, IntAttribute, OwnerIs, SortDirection, SortKey, TextAttribute,
-    TimeAttribute,
-};
+use crate::domain::image::{Image, Status, Visibility};
+use crate::domain::query::{Branch, Filter, ImageQuery, OwnerIs, SortDirection, SortKey};
 
-use super::retry::REPEATABLE;
+use super::retry::{Attempt, REPEATABLE};
 use super::row::{self, sql};
 use super::{Catalog, Result};
+use filters::{filters, one_of, storable};
+
+/// Longest page that is prepared. Planning is little of what a longer one takes.
+const PREPARED_PAGE: u32 = 100;
+/// Makes the plan of a prepared statement one for all values, at once: left to itself the server plans the first five
+/// executions for their values, and every one where it takes those plans for cheaper.
+const ONE_PLAN: &str = "BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan";
 
 impl Catalog {
     /// One page of images in the order of the query. An unknown marker yields an empty page; flows check it first.
     pub async fn list_images(&self, query: &ImageQuery) -> Result<Vec<Image>> {
-        let Some(statement) = self.list_statement(query).await? else { return Ok(Vec::new()) };
-        let values = statement.values();
-        let list = || async { Ok(self.connection().await?.query_typed(&statement.text, &values).await?) };
+        match self.marker(query).await? {
+            Some(marker) => self.list_images_after(query, marker.as_ref()).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// As [`Catalog::list_images`], with the record of the query's marker, which the flow has read to check it.
+    pub async fn list_images_after(&self, query: &ImageQuery, marker: Option<&Image>) -> Result<Vec<Image>> {
+        let Some(statement) = statement(query, marker) else { return Ok(Vec::new()) };
+        let list = || async { statement.rows(&*self.connection().await?).await };
         row::images(&self.run(REPEATABLE, list).await?)
     }
 
-    /// How the database answers the list: the plan with the rows it really read, as `EXPLAIN` gives it in JSON.
-    /// None: the list is known to be empty. For tests.
-    #[cfg(feature = "dev")]
-    pub async fn explain_list(&self, query: &ImageQuery) -> Result<Option<serde_json::Value>> {
-        let Some(statement) = self.list_statement(query).await? else { return Ok(None) };
-        let values = statement.values();
-        let text = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)\n{}", statement.text);
-        let explain = || async {
-            let rows = self.connection().await?.query_typed(&text, &values).await?;
-            Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
-        };
-        self.run(REPEATABLE, explain).await
-    }
-
-    /// The statement of a list, or none where it is known to be empty. Looks up the marker.
-    async fn list_statement(&self, query: &ImageQuery) -> Result<Option<Statement>> {
-        let marker = match query.marker {
-            None => None,
-            Some(id) => match self.row(sql!(select "image" "image_by_id"), &[&id.0]).await? {
-                None => return Ok(None),
-                Some(found) => Some(row::image(&found)?),
-            },
-        };
-        Ok(statement(query, marker.as_ref()))
+    /// The record of the query's marker, if it has one. None: there is no such image.
+    async fn marker(&self, query: &ImageQuery) -> Result<Option<Option<Image>>> {
+        let Some(id) = query.marker else { return Ok(Some(None)) };
+        let found = self.row(sql!(select "image" "image_by_id"), &[&id.0]).await?;
+        Ok(found.map(|row| row::image(&row)).transpose()?.map(Some))
     }
 }
 
@@ -63,9 +66,32 @@ impl Catalog {
 struct Statement {
     text: String,
     values: Vec<Value>,
+    /// Whether one plan serves all values.
+    prepared: bool,
 }
 
 impl Statement {
+    async fn rows(&self, connection: &ClientWrapper) -> Attempt<Vec<Row>> {
+        let values = self.values();
+        if !self.prepared {
+            return Ok(connection.query_typed(&self.text, &values).await?);
+        }
+        let (values, types): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+        let statement = connection.prepare_typed_cached(&self.text, &types).await?;
+        // One round trip: all three are sent, in this order, before the first is answered. So the transaction also ends
+        // where nobody waits for the rows any more.
+        let (begun, rows, ended) = join3(
+            connection.batch_execute(ONE_PLAN),
+            connection.query(&statement, &values),
+            connection.batch_execute("COMMIT"),
+        )
+        .await;
+        begun?;
+        let rows = rows?;
+        ended?;
+        Ok(rows)
+    }
+
     fn values(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
         self.values.iter().map(Value::typed).collect()
     }
@@ -118,36 +144,64 @@ fn statement(query: &ImageQuery, marker: Option<&Image>) -> Option<Statement> {
     if query.limit == 0 || query.branches.is_empty() {
         return None;
     }
-    let mut statement = Statement { text: String::new(), values: Vec::new() };
+    let prepared = is_prepared(query);
+    let mut statement = Statement { text: String::new(), values: Vec::new(), prepared };
     let filters = filters(&query.filters, &mut statement)?;
     let orders = orders(query, marker, &mut statement);
+    let most = if prepared { PREPARED_PAGE } else { query.limit };
     let mut pieces = Vec::new();
     for branch in &query.branches {
         let Some(scope) = scope(branch, &mut statement) else { continue };
         let walk = if scope.members.is_some() { member_orders(&orders) } else { orders.clone() };
         let keyset = keyset(&walk);
         let members = scope.members.as_deref().unwrap_or_default();
+        let from = source(query, scope.members.is_some(), &walk);
         for visibility in slices(branch) {
             for deleted in deletions(query, branch) {
                 let conditions: Vec<&str> = [members, *deleted, &visibility, &scope.owner, &filters, &keyset]
                     .into_iter()
                     .filter(|condition| !condition.is_empty())
                     .collect();
-                let from = source(scope.members.is_some());
-                pieces.push(piece(&walk, &from, &conditions.join("\n  AND "), query.limit));
+                pieces.push(piece(&walk, &from, &conditions.join("\n  AND "), most));
             }
         }
     }
     statement.text = match pieces.as_slice() {
         [] => return None,
-        [only] => only.clone(),
+        [only] if !prepared => only.clone(),
         many => {
-            let names = orders.iter().enumerate().map(|(n, o)| format!("sort_{n} {}", word(o.direction)));
-            let names = names.collect::<Vec<_>>().join(", ");
-            format!("({})\nORDER BY {names}\nLIMIT {}", many.join(")\nUNION ALL\n("), query.limit)
+            let limit = match prepared {
+                // a value: a text for each would be a statement for each
+                true => statement.bind(Value::Int(query.limit.into())),
+                false => query.limit.to_string(),
+            };
+            merged(many, &orders, &limit)
         }
     };
     Some(statement)
+}
+
+/// Whether one plan serves the list whatever its values. What else the text depends on takes few forms, so that no
+/// caller can fill the server's memory with statements.
+fn is_prepared(query: &ImageQuery) -> bool {
+    let common = |filter: &Filter| matches!(filter, Filter::Hidden(false)) || is_not_killed(filter);
+    let by_creation = match query.sort.as_slice() {
+        [] => true,
+        [(SortKey::CreatedAt, direction)] => *direction == query.ties,
+        _ => false,
+    };
+    by_creation && query.limit <= PREPARED_PAGE && query.filters.iter().all(common)
+}
+
+fn is_not_killed(filter: &Filter) -> bool {
+    matches!(filter, Filter::StatusNot(list) if list.as_slice() == [Status::Killed])
+}
+
+/// The first images of all pieces together.
+fn merged(pieces: &[String], orders: &[Order], limit: &str) -> String {
+    let names = orders.iter().enumerate().map(|(n, o)| format!("sort_{n} {}", word(o.direction)));
+    let (names, pieces) = (names.collect::<Vec<_>>().join(", "), pieces.join(")\nUNION ALL\n("));
+    format!("SELECT\n{COLUMNS}\nFROM (\n({pieces})\n) AS images\nORDER BY {names}\nLIMIT {limit}")
 }
 
 /// The part of the list that one walk of an index gives.
@@ -158,9 +212,8 @@ fn piece(orders: &[Order], from: &str, conditions: &str, limit: u32) -> String {
         let _ = write!(sorted, ", {} AS sort_{n}", order.shown);
     }
     let by: Vec<String> = orders.iter().map(|o| format!("{} {}", o.expression, word(o.direction))).collect();
-    let columns = include_str!("sql/image_columns.sql").trim_end();
     let by = by.join(", ");
-    format!("SELECT\n{columns}{sorted}\nFROM {from}\nWHERE {conditions}\nORDER BY {by}\nLIMIT {limit}")
+    format!("SELECT\n{COLUMNS}{sorted}\nFROM {from}\nWHERE {conditions}\nORDER BY {by}\nLIMIT {limit}")
 }
 
 /// The images; with `members`, each membership with its image.
@@ -169,17 +222,26 @@ fn piece(orders: &[Order], from: &str, conditions: &str, limit: u32) -> String {
 /// with one project, and by the page where the memberships come in the order of the list. Left to choose, the
 /// planner walks the images of all projects where it takes the rows after a marker for few, as it does for keys
 /// with few values; `OFFSET 0` keeps it from that.
-fn source(members: bool) -> String {
-    if members {
+///
+/// Properties and tags are the exception where memberships give the order, so that no walk of all images does: the
+/// planner knows the rare ones, and finds their images sooner than each of thousands of memberships its own.
+fn source(query: &ImageQuery, members: bool, walk: &[Order]) -> String {
+    let by_members = walk.iter().all(|order| order.expression.starts_with("image_members."));
+    let indexed = |filter: &Filter| matches!(filter, Filter::Property(..) | Filter::Tag(_));
+    if !members {
+        "images".to_owned()
+    } else if by_members && query.filters.iter().any(indexed) {
+        "image_members\nJOIN images ON images.id = image_members.image_id".to_owned()
+    } else {
         format!(
             "image_members\nCROSS JOIN LATERAL (SELECT\n{RAW_COLUMNS}, images.deleted\n\
              FROM images WHERE images.id = image_members.image_id OFFSET 0) AS images"
         )
-    } else {
-        "images".to_owned()
     }
 }
 
+/// What a list gives of an image.
+const COLUMNS: &str = include_str!("sql/image_columns.sql").trim_ascii_end();
 /// What a piece reads of an image.
 const RAW_COLUMNS: &str = include_str!("sql/image_raw_columns.sql").trim_ascii_end();
 
@@ -261,129 +323,6 @@ fn scope(branch: &Branch, statement: &mut Statement) -> Option<Scope> {
     Some(Scope { owner, members })
 }
 
-/// Text that a column can hold: PostgreSQL has no NUL character, so nothing equals a text with one.
-fn storable(text: &str) -> Option<String> {
-    (!text.contains('\0')).then(|| text.to_owned())
-}
-
-/// All filters as one condition; none where one of them matches nothing.
-fn filters(filters: &[Filter], statement: &mut Statement) -> Option<String> {
-    let conditions: Option<Vec<String>> = filters.iter().map(|f| filter(f, statement)).collect();
-    Some(conditions?.join("\n  AND "))
-}
-
-fn filter(filter: &Filter, statement: &mut Statement) -> Option<String> {
-    Some(match filter {
-        Filter::Text(attribute, texts) => text_filter(*attribute, texts, statement)?,
-        Filter::Int(attribute, comparison, number) => {
-            let (expression, null) = int_expression(*attribute);
-            let condition = compare(expression, *comparison, &statement.bind(Value::Int(*number)));
-            format!("{condition}{null}")
-        }
-        Filter::Time(attribute, comparison, instant) => {
-            compare(time_column(*attribute), *comparison, &statement.bind(Value::Time(*instant)))
-        }
-        Filter::TimeOutside(attribute, from, until) => {
-            let column = time_column(*attribute);
-            let (from, until) = (statement.bind(Value::Time(*from)), statement.bind(Value::Time(*until)));
-            format!("({column} < {from} OR {column} >= {until})")
-        }
-        Filter::Status(list) if list.is_empty() => return None,
-        Filter::Status(list) => one_of("images.status", "image_status", list.iter().map(|s| s.as_str())),
-        Filter::StatusNot(list) if list.is_empty() => "true".to_owned(),
-        Filter::StatusNot(list) => {
-            format!("NOT {}", one_of("images.status", "image_status", list.iter().map(|s| s.as_str())))
-        }
-        Filter::Visibility(list) if list.is_empty() => return None,
-        Filter::Visibility(list) => {
-            one_of("images.visibility", "image_visibility", list.iter().map(|v| v.as_str()))
-        }
-        Filter::Protected(true) => "images.protected".to_owned(),
-        Filter::Protected(false) => "NOT images.protected".to_owned(),
-        Filter::Hidden(true) => "images.os_hidden".to_owned(),
-        Filter::Hidden(false) => "NOT images.os_hidden".to_owned(),
-        Filter::Property(name, value) => {
-            let pair = json!({ storable(name)?: storable(value)? });
-            format!("images.properties @> {}", statement.bind(Value::Json(pair)))
-        }
-        Filter::EmptyProperty(name) => {
-            let mut pair = |value| statement.bind(Value::Json(value));
-            let name = storable(name)?;
-            let (empty, null) = (pair(json!({ &name: "" })), pair(json!({ &name: null })));
-            format!("(images.properties @> {empty} OR images.properties @> {null})")
-        }
-        Filter::Tag(tag) => {
-            format!("images.tags @> {}", statement.bind(Value::Texts(vec![storable(tag)?])))
-        }
-        Filter::Id(ids) => {
-            let ids = ids.iter().map(|id| id.0).collect();
-            format!("images.id = ANY ({})", statement.bind(Value::Ids(ids)))
-        }
-        Filter::Nothing => return None,
-    })
-}
-
-fn text_filter(attribute: TextAttribute, texts: &[String], statement: &mut Statement) -> Option<String> {
-    // Written like the indexed expression; a null is told from an empty text by the second half.
-    let (expression, null) = match attribute {
-        TextAttribute::Name => ("coalesce(images.name, '')", " AND images.name IS NOT NULL"),
-        TextAttribute::DiskFormat => {
-            ("coalesce(images.disk_format, '')", " AND images.disk_format IS NOT NULL")
-        }
-        TextAttribute::ContainerFormat => {
-            ("coalesce(images.container_format, '')", " AND images.container_format IS NOT NULL")
-        }
-        TextAttribute::Owner => ("images.owner", ""),
-        TextAttribute::Checksum => ("images.checksum", ""),
-        TextAttribute::OsHashAlgo => ("images.os_hash_algo", ""),
-        TextAttribute::OsHashValue => ("images.os_hash_value", ""),
-    };
-    let mut texts: Vec<String> = texts.iter().filter_map(|text| storable(text)).collect();
-    let condition = match texts.len() {
-        0 => return None,
-        1 => format!("= {}", statement.bind(Value::Text(texts.remove(0)))),
-        _ => format!("= ANY ({})", statement.bind(Value::Texts(texts))),
-    };
-    Some(format!("{expression} {condition}{null}"))
-}
-
-fn int_expression(attribute: IntAttribute) -> (&'static str, &'static str) {
-    match attribute {
-        IntAttribute::Size => ("coalesce(images.size, 0)", " AND images.size IS NOT NULL"),
-        IntAttribute::VirtualSize => ("images.virtual_size", ""),
-        IntAttribute::MinRam => ("images.min_ram", ""),
-        IntAttribute::MinDisk => ("images.min_disk", ""),
-    }
-}
-
-fn time_column(attribute: TimeAttribute) -> &'static str {
-    match attribute {
-        TimeAttribute::CreatedAt => "images.created_at",
-        TimeAttribute::UpdatedAt => "images.updated_at",
-    }
-}
-
-fn compare(expression: &str, comparison: Comparison, value: &str) -> String {
-    let operator = match comparison {
-        Comparison::Eq => "=",
-        Comparison::Ne => "<>",
-        Comparison::Lt => "<",
-        Comparison::Le => "<=",
-        Comparison::Gt => ">",
-        Comparison::Ge => ">=",
-    };
-    format!("{expression} {operator} {value}")
-}
-
-/// A column of an enumeration against literals. The words are ours, so they need no escaping.
-fn one_of<'a>(column: &str, type_name: &str, words: impl Iterator<Item = &'a str>) -> String {
-    let words: Vec<String> = words.map(|word| format!("'{word}'::{type_name}")).collect();
-    match words.as_slice() {
-        [only] => format!("({column} = {only})"),
-        _ => format!("({column} IN ({}))", words.join(", ")),
-    }
-}
-
 /// The sort keys with the tie-breakers. What follows the id cannot matter.
 fn orders(query: &ImageQuery, marker: Option<&Image>, statement: &mut Statement) -> Vec<Order> {
     let ties = [(SortKey::CreatedAt, query.ties), (SortKey::Id, query.ties)];
@@ -412,7 +351,10 @@ fn member_orders(orders: &[Order]) -> Vec<Order> {
         }
         _ => return orders.to_vec(),
     };
-    orders.iter().zip(expressions).map(|(order, &expression)| Order { expression, ..order.clone() }).collect()
+    // shown as well: the merge sees that the piece comes in its order, and reads no more of it than it needs
+    let by_member =
+        |(order, &expression): (&Order, _)| Order { expression, shown: expression, ..order.clone() };
+    orders.iter().zip(expressions).map(by_member).collect()
 }
 
 /// What a key sorts by; the indexes are made of the same expressions.

@@ -145,16 +145,15 @@ impl Flows {
     /// list can hold it.
     pub async fn list_images(&self, call: &Call, query: &ImageQuery) -> Result<Vec<Image>> {
         self.allow_list(call)?;
-        if let Some(marker) = query.marker {
-            self.check_marker(call, marker, query.include_deleted).await?;
-        }
-        if query.limit == 0 {
-            return Ok(Vec::new());
-        }
-        Ok(self.catalog.list_images(query).await?)
+        let marker = match query.marker {
+            Some(marker) => Some(self.marker(call, marker, query.include_deleted).await?),
+            None => None,
+        };
+        Ok(self.catalog.list_images_after(query, marker.as_ref()).await?)
     }
 
-    async fn check_marker(&self, call: &Call, marker: ImageId, include_deleted: bool) -> Result<()> {
+    /// The image after which a page begins.
+    async fn marker(&self, call: &Call, marker: ImageId, include_deleted: bool) -> Result<Image> {
         let invalid = || Error::invalid("Invalid marker. Image could not be found.");
         let row = self.catalog.image(marker, call.caller.project.as_deref()).await?.ok_or_else(invalid)?;
         let mut image = row.image;
@@ -165,7 +164,7 @@ impl Flows {
             Dialect::V1 => access(&call.caller, &image, row.membership.as_ref()) != Access::None,
             Dialect::V2 => is_visible(&call.caller, &image, row.membership.as_ref()),
         };
-        if known { Ok(()) } else { Err(invalid()) }
+        if known { Ok(image) } else { Err(invalid()) }
     }
 
     /// Changes a record and fills it if a source is named, in the order of images-v1.md §6.1. A record that changed
