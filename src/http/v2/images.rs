@@ -3,7 +3,6 @@
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
 
 use crate::domain::image::Image;
 use crate::domain::patch::{ACCEPT_PATCH, MediaType, Patch};
@@ -43,12 +42,13 @@ pub async fn list(State(api): State<Api>, call: Call, RawQuery(raw): RawQuery) -
     let full = listing.query.limit > 0 && images.len() == listing.query.limit as usize;
     let last = images.last().map(|image| image.id).filter(|_| full);
     let images = api.flows.present_visible(&call, images).await?;
-    let entries: Vec<Value> = images.iter().map(|image| view::image(image, &api.flows.schema)).collect();
-    let mut body = json!({ "images": entries, "first": listing.first(), "schema": "/v2/schemas/images" });
-    if let Some(last) = last.filter(|_| !images.is_empty()) {
-        body["next"] = listing.next(last).into();
-    }
-    Ok(json(StatusCode::OK, &body))
+    let page = view::Page {
+        first: listing.first(),
+        images: images.iter().map(|image| view::image(image, &api.flows.schema)).collect(),
+        next: last.filter(|_| !images.is_empty()).map(|last| listing.next(last)),
+        schema: "/v2/schemas/images",
+    };
+    Ok(json(StatusCode::OK, &page))
 }
 
 /// Make an image.

@@ -18,10 +18,13 @@ pub mod view;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::{StatusCode, header};
-use serde_json::Value;
+use serde::Serialize;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
+use crate::error::Error;
+
+use super::fault::Fault;
 use super::front::{Api, unknown_path};
 use super::link::LinkBase;
 use super::route::{self, only_without_head as only};
@@ -78,6 +81,9 @@ async fn redirect_to_root(base: LinkBase) -> Response {
 }
 
 /// A JSON answer.
-fn json(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(error) => Fault::from(Error::internal(error)).into_response(),
+    }
 }

@@ -1,6 +1,7 @@
 //! Domain → JSON of the Images API v2 (images-v2.md §4).
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::domain::schema::ImageSchema;
 use crate::domain::timestamp;
@@ -13,27 +14,65 @@ const CONDITIONAL: [&str; 3] = ["direct_url", "locations", "stores"];
 
 /// An image as every answer shows it: core attributes, what the configuration adds, and additional properties where
 /// no core attribute has their name.
-pub fn image(presented: &Presented, schema: &ImageSchema) -> Value {
-    let mut body = properties(presented, schema);
-    body.extend(core(presented));
-    body.extend(conditional(presented));
-    Value::Object(body)
+///
+/// Written from the record itself, in the order of the names: documents of a page, made first and written then, took
+/// more time than the database.
+pub struct ShownImage<'a>(Vec<(&'a str, Shown<'a>)>);
+
+/// A value of an image.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    Text(Option<&'a str>),
+    Made(String),
+    Number(Option<i64>),
+    Flag(bool),
+    Texts(&'a [String]),
+    Document(Value),
+}
+
+impl Serialize for ShownImage<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// A page of a list.
+#[derive(Serialize)]
+pub struct Page<'a> {
+    /// Link to the first page.
+    pub first: String,
+    /// What the caller may see of it.
+    pub images: Vec<ShownImage<'a>>,
+    /// Link to the next page, where there may be one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Path of its schema.
+    pub schema: &'static str,
+}
+
+/// What is shown of an image.
+pub fn image<'a>(presented: &'a Presented, schema: &ImageSchema) -> ShownImage<'a> {
+    let mut shown = Vec::with_capacity(26 + presented.properties.len());
+    shown.extend(conditional(presented));
+    shown.extend(core(presented));
+    shown.extend(properties(presented, schema));
+    // of one name the first stays, which is never the property
+    shown.sort_by_key(|(name, _)| *name);
+    shown.dedup_by_key(|(name, _)| *name);
+    ShownImage(shown)
 }
 
 /// Attributes that are there only where configuration and image say so (images-v2.md §4.2).
-fn conditional(presented: &Presented) -> impl Iterator<Item = (String, Value)> {
-    let list = presented.locations.as_deref().map(locations);
-    let task = presented.import_task.map(|task| task.to_string().into());
-    let direct_url = presented.direct_url.as_deref().map(Value::from);
+fn conditional(presented: &Presented) -> impl Iterator<Item = (&str, Shown<'_>)> {
     let stores = Some(&presented.stores).filter(|stores| !stores.is_empty());
-    let stores = stores.map(|stores| stores.join(",").into());
     let pairs = [
-        ("locations", list),
-        ("direct_url", direct_url),
-        ("stores", stores),
-        ("os_glance_import_task", task),
+        ("locations", presented.locations.as_deref().map(|list| Shown::Document(locations(list)))),
+        ("direct_url", presented.direct_url.as_deref().map(|url| Shown::Text(Some(url)))),
+        ("stores", stores.map(|stores| Shown::Made(stores.join(",")))),
+        ("os_glance_import_task", presented.import_task.map(|task| Shown::Made(task.to_string()))),
     ];
-    pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    pairs.into_iter().filter_map(|(name, value)| Some((name, value?)))
 }
 
 /// Locations as a list of `url` and `metadata`, and nothing else of them.
@@ -64,48 +103,44 @@ pub fn image_task(task: &ShownTask) -> Value {
 }
 
 /// Additional properties. A null is shown as such where the schema declares the property, else as empty text.
-fn properties(presented: &Presented, schema: &ImageSchema) -> Map<String, Value> {
+fn properties<'a>(
+    presented: &'a Presented,
+    schema: &ImageSchema,
+) -> impl Iterator<Item = (&'a str, Shown<'a>)> {
     let ours = |name: &str| CONDITIONAL.contains(&name) || name.starts_with("os_glance");
-    let own = presented.properties.iter().filter(|(name, _)| !ours(name));
-    let shown = own.map(|(name, value)| {
-        let value = match value {
-            Some(text) => Value::from(text.as_str()),
-            None if schema.is_declared(name) => Value::Null,
-            None => Value::from(""),
-        };
-        (name.clone(), value)
-    });
-    shown.collect()
+    let own = presented.properties.iter().filter(move |(name, _)| !ours(name));
+    own.map(|(name, value)| {
+        let absent = if schema.is_declared(name) { None } else { Some("") };
+        (name.as_str(), Shown::Text(value.as_deref().or(absent)))
+    })
 }
 
-fn core(presented: &Presented) -> Map<String, Value> {
+fn core(presented: &Presented) -> [(&str, Shown<'_>); 22] {
     let image = &presented.image;
+    let text = |text: &'static str| Shown::Text(Some(text));
     let path = format!("/v2/images/{}", image.id);
-    let Value::Object(core) = json!({
-        "id": image.id.to_string(),
-        "name": image.name,
-        "status": image.status.as_str(),
-        "visibility": image.visibility.as_str(),
-        "protected": image.protected,
-        "os_hidden": image.os_hidden,
-        "checksum": image.checksum,
-        "os_hash_algo": image.os_hash_algo,
-        "os_hash_value": image.os_hash_value,
-        "owner": image.owner,
-        "size": image.size,
-        "virtual_size": image.virtual_size,
-        "container_format": image.container_format,
-        "disk_format": image.disk_format,
-        "min_disk": image.min_disk,
-        "min_ram": image.min_ram,
-        "tags": image.tags,
-        "created_at": timestamp::render(image.created_at),
-        "updated_at": timestamp::render(image.updated_at),
-        "file": format!("{path}/file"),
-        "schema": "/v2/schemas/image",
-        "self": path,
-    }) else {
-        return Map::new();
-    };
-    core
+    [
+        ("id", Shown::Made(image.id.to_string())),
+        ("name", Shown::Text(image.name.as_deref())),
+        ("status", text(image.status.as_str())),
+        ("visibility", text(image.visibility.as_str())),
+        ("protected", Shown::Flag(image.protected)),
+        ("os_hidden", Shown::Flag(image.os_hidden)),
+        ("checksum", Shown::Text(image.checksum.as_deref())),
+        ("os_hash_algo", Shown::Text(image.os_hash_algo.as_deref())),
+        ("os_hash_value", Shown::Text(image.os_hash_value.as_deref())),
+        ("owner", Shown::Text(image.owner.as_deref())),
+        ("size", Shown::Number(image.size)),
+        ("virtual_size", Shown::Number(image.virtual_size)),
+        ("container_format", Shown::Text(image.container_format.as_deref())),
+        ("disk_format", Shown::Text(image.disk_format.as_deref())),
+        ("min_disk", Shown::Number(Some(image.min_disk.into()))),
+        ("min_ram", Shown::Number(Some(image.min_ram.into()))),
+        ("tags", Shown::Texts(&image.tags)),
+        ("created_at", Shown::Made(timestamp::render(image.created_at))),
+        ("updated_at", Shown::Made(timestamp::render(image.updated_at))),
+        ("file", Shown::Made(format!("{path}/file"))),
+        ("schema", text("/v2/schemas/image")),
+        ("self", Shown::Made(path)),
+    ]
 }
