@@ -21,7 +21,7 @@ const BACKOFF_LIMIT: Duration = Duration::from_secs(5);
 /// Longest `Retry-After` of a store we sit out.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Slowest transfer of a body that is not taken for dead, in bytes per second.
+/// Slowest transfer that is not taken for dead, in bytes per second.
 const SLOWEST: u64 = 1_000_000;
 
 /// Bounds of one call.
@@ -43,9 +43,9 @@ impl Limits {
     /// One attempt only.
     pub(super) const ONCE: Self = Self { attempts: 1, ..Self::SMALL };
 
-    /// Requests that send `bytes`.
-    pub(super) fn body(bytes: usize) -> Self {
-        let transfer = Duration::from_secs((bytes as u64).div_ceil(SLOWEST));
+    /// Requests that send `bytes`, or have the store copy them.
+    pub(super) fn transfer(bytes: u64) -> Self {
+        let transfer = Duration::from_secs(bytes.div_ceil(SLOWEST));
         Self { attempt: Duration::from_secs(10) + transfer, attempts: ATTEMPTS }
     }
 }
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn attempts_are_bounded_by_size() {
-        assert_eq!(Limits::body(0).attempt, Duration::from_secs(10));
-        assert_eq!(Limits::body(16 << 20).attempt, Duration::from_secs(27));
+        assert_eq!(Limits::transfer(0).attempt, Duration::from_secs(10));
+        assert_eq!(Limits::transfer(16 << 20).attempt, Duration::from_secs(27));
     }
 
     #[test]

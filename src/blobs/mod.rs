@@ -4,6 +4,7 @@
 //! Writing: [`Store::layout`] → [`budget::Budget::admit`] → [`write::ObjectWriter`], its parts also to
 //! [`hash::Hasher`]. Reading: [`Store::read`]. Removing: [`Store::remove`].
 
+mod assembly;
 pub mod budget;
 mod call;
 pub mod client;
