@@ -11,8 +11,10 @@ use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
 use tokio::io::AsyncWriteExt;
 
+use super::conditions::{check_read, condition};
 use super::content::{Content, Draft};
-use super::files::{Attributes, Condition, Files, MAX_PART, Object as Stored, internal};
+use super::copies::{copy_range, source};
+use super::files::{Attributes, Files, MAX_PART, Object as Stored, internal};
 
 /// Entries of one page of any list, unless the client wants fewer.
 const PAGE: usize = 1000;
@@ -151,44 +153,11 @@ fn attributes(content_type: Option<String>, metadata: Option<Metadata>) -> Attri
     Attributes { content_type, metadata: metadata.unwrap_or_default().into_iter().collect() }
 }
 
-fn condition(if_match: Option<ETagCondition>, if_none_match: Option<&ETagCondition>) -> S3Result<Condition> {
-    let absent = match if_none_match {
-        None => false,
-        Some(ETagCondition::Any) => true,
-        Some(ETagCondition::ETag(_)) => return Err(s3_error!(NotImplemented)),
-    };
-    let etag = if_match.map(|wanted| match wanted {
-        ETagCondition::Any => String::new(),
-        ETagCondition::ETag(etag) => etag.into_value(),
-    });
-    Ok(Condition { absent, etag })
-}
-
-/// RFC 9110 §13.1: what a conditional read answers instead of the object.
-fn check_read(
-    object: &Stored,
-    if_match: Option<&ETagCondition>,
-    if_none_match: Option<&ETagCondition>,
-) -> S3Result<()> {
-    let own = ETag::Strong(object.etag.clone());
-    let matches = |condition: &ETagCondition| match condition {
-        ETagCondition::Any => true,
-        ETagCondition::ETag(etag) => etag.weak_cmp(&own),
-    };
-    if if_match.is_some_and(|condition| !matches(condition)) {
-        return Err(s3_error!(PreconditionFailed));
+fn check_part_number(number: i32) -> S3Result<()> {
+    if (1..=MAX_PART).contains(&number) {
+        return Ok(());
     }
-    if if_none_match.is_some_and(matches) {
-        return Err(s3_error!(NotModified));
-    }
-    Ok(())
-}
-
-fn source(source: &CopySource) -> S3Result<(String, String)> {
-    match source {
-        CopySource::Bucket { bucket, key, version_id: None } => Ok((bucket.to_string(), key.to_string())),
-        _ => Err(s3_error!(NotImplemented)),
-    }
+    Err(s3_error!(InvalidArgument, "Part number must be between 1 and 10000, inclusive"))
 }
 
 fn length(bytes: u64) -> S3Result<i64> {
@@ -302,13 +271,14 @@ impl S3 for Api {
     }
 
     async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-        let CopyObjectInput { bucket, key, copy_source, metadata_directive, content_type, metadata, .. } =
-            req.input;
+        let CopyObjectInput { bucket, key, copy_source, copy_source_if_match: if_match, .. } = req.input;
+        let CopyObjectInput { metadata_directive, content_type, metadata, .. } = req.input;
         let (from, from_key) = source(&copy_source)?;
+        let check = move |object: &Stored| check_read(object, if_match.as_ref(), None);
         let replace = metadata_directive.is_some_and(|word| word.as_str() == MetadataDirective::REPLACE);
         let attributes = replace.then(|| attributes(content_type, metadata));
         let object =
-            self.run(move |files| files.copy((&from, &from_key), (&bucket, &key), attributes)).await?;
+            self.run(move |files| files.copy((&from, &from_key), check, (&bucket, &key), attributes)).await?;
         let copy_object_result = Some(CopyObjectResult {
             e_tag: etag(object.etag),
             last_modified: Some(Timestamp::from(object.modified)),
@@ -372,9 +342,7 @@ impl S3 for Api {
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         let claims = claims!(req);
         let UploadPartInput { body, bucket, key, upload_id, part_number, .. } = req.input;
-        if !(1..=MAX_PART).contains(&part_number) {
-            return Err(s3_error!(InvalidArgument, "Part number must be between 1 and 10000, inclusive"));
-        }
+        check_part_number(part_number)?;
         self.files.upload(&bucket, &key, &upload_id)?;
         let (draft, content) = self.receive(&bucket, body, claims).await?;
         let e_tag = etag(content.etag());
@@ -387,19 +355,14 @@ impl S3 for Api {
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        let UploadPartCopyInput {
-            bucket, key, upload_id, part_number, copy_source, copy_source_range, ..
-        } = req.input;
+        let UploadPartCopyInput { bucket, key, upload_id, part_number, copy_source, .. } = req.input;
+        let UploadPartCopyInput { copy_source_range, copy_source_if_match: if_match, .. } = req.input;
         let (from, from_key) = source(&copy_source)?;
-        let range = copy_source_range.map(|text| Range::parse(&text)).transpose();
-        let range = range.map_err(|_| s3_error!(InvalidArgument))?;
-        let span = move |size| match range {
-            None => Ok(0..size),
-            // unlike a read, a copy must not ask for more than there is
-            Some(Range::Int { first, last: Some(last) }) if first <= last && last < size => {
-                Ok(first..last + 1)
-            }
-            Some(_) => Err(s3_error!(InvalidRange)),
+        check_part_number(part_number)?;
+        let range = copy_range(copy_source_range.as_deref())?;
+        let span = move |object: &Stored| {
+            check_read(object, if_match.as_ref(), None)?;
+            range(object.size)
         };
         let copied = self.run(move |files| {
             files.copy_part((&from, &from_key), span, (&bucket, &key), &upload_id, part_number)

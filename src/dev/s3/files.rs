@@ -204,15 +204,17 @@ impl Files {
         self.store(bucket, key, &object)
     }
 
-    /// Copies an object by linking its content.
+    /// Copies an object that passes `check`, by linking its content.
     pub(super) fn copy(
         &self,
         (from, from_key): (&str, &str),
+        check: impl FnOnce(&Object) -> S3Result<()>,
         (to, to_key): (&str, &str),
         attributes: Option<Attributes>,
     ) -> S3Result<Object> {
         let _records = self.lock();
         let mut object = self.object(from, from_key)?;
+        check(&object)?;
         let old = self.data_dir(from, &object)?;
         object.data = Uuid::new_v4();
         object.attributes = attributes.unwrap_or(object.attributes);
@@ -296,14 +298,14 @@ impl Files {
     pub(super) fn copy_part(
         &self,
         (from, from_key): (&str, &str),
-        range: impl FnOnce(u64) -> S3Result<std::ops::Range<u64>>,
+        range: impl FnOnce(&Object) -> S3Result<std::ops::Range<u64>>,
         (bucket, key): (&str, &str),
         id: &str,
         number: i32,
     ) -> S3Result<String> {
         self.upload(bucket, key, id)?;
         let object = self.object(from, from_key)?;
-        let range = range(object.size)?;
+        let range = range(&object)?;
         let draft = self.draft(bucket)?;
         let mut file = File::create_new(&draft.path).map_err(internal)?;
         let mut content = Content::default();

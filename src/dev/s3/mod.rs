@@ -5,7 +5,9 @@
 //! `NoSuchUpload`. Objects and open multipart uploads survive a restart. Requests must be signed.
 
 mod api;
+mod conditions;
 mod content;
+mod copies;
 mod files;
 
 use std::net::SocketAddr;

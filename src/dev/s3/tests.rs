@@ -255,6 +255,33 @@ async fn conditions_and_copies() {
 }
 
 #[tokio::test]
+async fn copies_reach_other_buckets_and_name_the_object_they_mean() {
+    let s3 = Setup::new().await;
+    s3.client.create_bucket().bucket("others").send().await.unwrap();
+    let etag = s3.put("k", bytes(1000)).await;
+    let whole = || s3.client.copy_object().bucket("others").key("whole").copy_source("images/k");
+    let changed = whole().copy_source_if_match("\"00\"").send().await.unwrap_err();
+    assert_eq!((status(&changed), code(&changed)), (412, "PreconditionFailed".to_owned()));
+    whole().copy_source_if_match(&etag).send().await.unwrap();
+    let started = s3.client.create_multipart_upload().bucket("others").key("part").send().await.unwrap();
+    let part = || {
+        let part = s3.client.upload_part_copy().bucket("others").key("part").copy_source("images/k");
+        part.set_upload_id(started.upload_id.clone()).part_number(1).copy_source_range("bytes=10-999")
+    };
+    let changed = part().copy_source_if_match("\"00\"").send().await.unwrap_err();
+    assert_eq!((status(&changed), code(&changed)), (412, "PreconditionFailed".to_owned()));
+    let beyond = part().copy_source_range("bytes=10-1000").send().await.unwrap_err();
+    assert_eq!(code(&beyond), "InvalidRange");
+    let absent = part().copy_source("images/absent").send().await.unwrap_err();
+    assert_eq!(code(&absent), "NoSuchKey");
+    let number = part().part_number(10_001).send().await.unwrap_err();
+    assert_eq!(code(&number), "InvalidArgument");
+    part().copy_source_if_match(&etag).send().await.unwrap();
+    let whole = s3.client.get_object().bucket("others").key("whole").send().await.unwrap();
+    assert_eq!(whole.body.collect().await.unwrap().to_vec(), bytes(1000));
+}
+
+#[tokio::test]
 async fn lists_are_paged_and_grouped() {
     let s3 = Setup::new().await;
     for key in ["a/1", "a/2", "b", "c/1", "d"] {
