@@ -17,7 +17,7 @@ use aws_sdk_s3::config::{
     SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::call::RetryBudget;
@@ -44,9 +44,9 @@ pub struct Store {
 
 struct Inner {
     client: Client,
+    account: Account,
     bucket: String,
     folder: String,
-    region: String,
     sign_payload: bool,
     part_size: u64,
     equal_parts: bool,
@@ -55,6 +55,25 @@ struct Inner {
     read_only: bool,
     retries: RetryBudget,
     metrics: Metrics,
+}
+
+/// Where a store is reached, and as whom.
+struct Account {
+    /// AWS where unset.
+    endpoint: Option<Url>,
+    region: String,
+    /// The standard credential chain where unset.
+    access_key: Option<SecretString>,
+}
+
+impl PartialEq for Account {
+    fn eq(&self, other: &Self) -> bool {
+        let access_key = match (&self.access_key, &other.access_key) {
+            (Some(own), Some(other)) => own.expose_secret() == other.expose_secret(),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        access_key && self.endpoint == other.endpoint && self.region == other.region
+    }
 }
 
 impl fmt::Debug for Store {
@@ -110,6 +129,13 @@ impl Store {
         Layout::new(self.inner.part_size, self.inner.equal_parts, length)
     }
 
+    /// Whether what stands behind this store can read the objects of `source` by itself: both are reached at one
+    /// endpoint, in one region and with the same credentials. It may refuse all the same, as a policy of the bucket
+    /// can forbid it.
+    pub fn can_copy_from(&self, source: &Self) -> bool {
+        self.inner.account == source.inner.account
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.inner.client
     }
@@ -123,7 +149,7 @@ impl Store {
     }
 
     pub(super) fn region(&self) -> &str {
-        &self.inner.region
+        &self.inner.account.region
     }
 
     pub(super) fn sign_payload(&self) -> bool {
@@ -145,10 +171,8 @@ impl Store {
         if settings.bucket.is_empty() {
             return Err("bucket is not set".to_owned());
         }
-        let sign_payload = match &endpoint {
-            Some(endpoint) => !is_encrypted(endpoint)?,
-            None => false,
-        };
+        let url = endpoint.as_deref().map(endpoint_url).transpose()?;
+        let sign_payload = url.as_ref().is_some_and(|url| url.scheme() == "http");
         let path_style = settings.path_style.unwrap_or(endpoint.is_some());
         let mut client =
             base(settings.checksum).force_path_style(path_style).region(Region::new(region.clone()));
@@ -156,9 +180,9 @@ impl Store {
         set_credentials(&mut client, settings, &region).await?;
         let inner = Inner {
             client: Client::from_conf(client.build()),
+            account: Account { endpoint: url, region, access_key: settings.access_key.clone() },
             bucket: settings.bucket.clone(),
             folder: key::folder(&settings.prefix),
-            region,
             sign_payload,
             part_size: part_size(settings)?,
             equal_parts: settings.equal_parts,
@@ -275,11 +299,9 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn is_encrypted(endpoint: &str) -> Result<bool, String> {
-    match Url::parse(endpoint).map(|url| (url.scheme() == "https", url.scheme() == "http", url.has_host())) {
-        Ok((encrypted, plain, true)) if encrypted || plain => Ok(encrypted),
-        _ => Err("endpoint is not an http or https URL".to_owned()),
-    }
+fn endpoint_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| "endpoint is not an http or https URL".to_owned())
 }
 
 fn part_size(settings: &config::Store) -> Result<u64, String> {

@@ -17,6 +17,10 @@ pub enum ErrorKind {
     NotFound,
     /// The object is not the one its validator names.
     Changed,
+    /// The multipart upload, or the bucket, went away under its writer.
+    Aborted,
+    /// The store does not copy, or not for us: send the data instead.
+    Unsupported,
     /// The store has no room.
     Full,
     /// The store forbids it with our credentials.
@@ -35,6 +39,8 @@ impl ErrorKind {
         match self {
             Self::NotFound => "not_found",
             Self::Changed => "changed",
+            Self::Aborted => "aborted",
+            Self::Unsupported => "unsupported",
             Self::Full => "full",
             Self::Denied => "denied",
             Self::Unavailable => "unavailable",
@@ -135,7 +141,8 @@ fn kind_of(status: u16, code: &str) -> ErrorKind {
             401 | 403 => ErrorKind::Denied,
             507 => ErrorKind::Full,
             501 => ErrorKind::Internal,
-            408 | 429 | 500.. => ErrorKind::Unavailable,
+            // an error inside a success came too late for a status: it is the store's
+            200 | 408 | 429 | 500.. => ErrorKind::Unavailable,
             _ => ErrorKind::Internal,
         },
     }
@@ -158,6 +165,8 @@ mod tests {
     fn codes_win_over_status() {
         assert_eq!(kind_of(200, "SlowDown"), ErrorKind::Unavailable);
         assert_eq!(kind_of(200, "InternalError"), ErrorKind::Unavailable);
+        assert_eq!(kind_of(200, "Unheard"), ErrorKind::Unavailable);
+        assert_eq!(kind_of(200, "PreconditionFailed"), ErrorKind::Changed);
         assert_eq!(kind_of(400, "RequestTimeout"), ErrorKind::Unavailable);
         assert_eq!(kind_of(403, "RequestTimeTooSkewed"), ErrorKind::Unavailable);
         assert_eq!(kind_of(404, "NoSuchUpload"), ErrorKind::NotFound);

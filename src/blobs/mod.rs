@@ -2,12 +2,14 @@
 //! Knows nothing of the catalog: who calls decides which ledger row an object belongs to.
 //!
 //! Writing: [`Store::layout`] → [`budget::Budget::admit`] → [`write::ObjectWriter`], its parts also to
-//! [`hash::Hasher`]. Reading: [`Store::read`]. Removing: [`Store::remove`].
+//! [`hash::Hasher`]. Copying where [`Store::can_copy_from`] the source: [`copy::ObjectCopy`]; no byte passes through
+//! here. Reading: [`Store::read`]. Removing: [`Store::remove`].
 
 mod assembly;
 pub mod budget;
 mod call;
 pub mod client;
+pub mod copy;
 pub mod error;
 pub mod hash;
 pub mod key;
@@ -21,6 +23,7 @@ pub mod write;
 
 pub use budget::Budget;
 pub use client::{Store, Stores};
+pub use copy::ObjectCopy;
 pub use error::{Error, ErrorKind, Result};
 pub use hash::Hasher;
 pub use key::ObjectKey;

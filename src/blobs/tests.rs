@@ -1,11 +1,13 @@
 //! The layer against a server that speaks S3, and against one that fails in all the ways stores fail.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod copying;
 mod faults;
 mod reading;
 mod writing;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -25,7 +27,7 @@ const PART: usize = 5 * MIB;
 
 /// A server, a store on it with its bucket, and memory.
 struct Setup {
-    s3: FaultyS3,
+    s3: Arc<FaultyS3>,
     store: Store,
     budget: Budget,
 }
@@ -36,11 +38,23 @@ impl Setup {
     }
 
     async fn with_budget(bytes: usize) -> Self {
-        let s3 = FaultyS3::start();
-        let stores = stores(&[("main", settings(&s3.server.endpoint()))], None).await.unwrap();
+        let s3 = Arc::new(FaultyS3::start());
+        let settings = settings(&s3.server.endpoint());
+        Self::on(s3, settings, bytes).await
+    }
+
+    /// Another store on the same server.
+    async fn beside(&self, bucket: &str, prefix: &str) -> Self {
+        let settings = settings(&self.s3.server.endpoint());
+        let settings = config::Store { bucket: bucket.to_owned(), prefix: prefix.to_owned(), ..settings };
+        Self::on(Arc::clone(&self.s3), settings, 64 * MIB).await
+    }
+
+    async fn on(s3: Arc<FaultyS3>, settings: config::Store, budget: usize) -> Self {
+        let stores = stores(&[("main", settings)], None).await.unwrap();
         let store = stores.default_store().clone();
         store.create_bucket().await.unwrap();
-        Self { s3, store, budget: Budget::new(bytes as u64, 4) }
+        Self { s3, store, budget: Budget::new(budget as u64, 4) }
     }
 
     fn new_key(&self) -> String {
@@ -304,9 +318,7 @@ async fn listings_follow_pages_and_stop_where_a_token_repeats() {
 async fn listings_do_not_reach_siblings() {
     let setup = Setup::new().await;
     let (key, _) = setup.put(&data(1)).await;
-    let sibling = config::Store { prefix: "one/imagesx".to_owned(), ..settings(&setup.s3.server.endpoint()) };
-    let sibling = stores(&[("x", sibling)], None).await.unwrap().default_store().clone();
-    let other = Setup { s3: FaultyS3::start(), store: sibling, budget: Budget::new(64 << 20, 4) };
+    let other = setup.beside("images", "one/imagesx").await;
     other.put(&data(1)).await;
     assert_eq!(setup.keys().await, [key]);
 }

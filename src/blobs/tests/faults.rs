@@ -143,8 +143,11 @@ impl Service<Request<Incoming>> for Faulty {
 fn operation(request: &Request<Incoming>) -> &'static str {
     let query = request.uri().query().unwrap_or_default();
     let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    let copies = request.headers().contains_key("x-amz-copy-source");
     let in_bucket = request.uri().path().trim_matches('/').contains('/');
     match *request.method() {
+        Method::PUT if has("partNumber") && copies => "UploadPartCopy",
+        Method::PUT if in_bucket && copies => "CopyObject",
         Method::PUT if has("partNumber") => "UploadPart",
         Method::PUT if in_bucket => "PutObject",
         Method::PUT => "CreateBucket",
