@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::domain::task::TaskRecord;
 use crate::error::Result;
 
-use super::import::{COPY_FROM, CopyFrom};
+use super::copy_from::{COPY_FROM, CopyFrom};
 use super::{Call, Flows};
 
 /// A task in the words of v2.

@@ -21,7 +21,7 @@ use crate::faultpoint;
 use crate::fetch::{Source, Target as Url};
 
 use super::Flows;
-use super::import::{MOST_ATTEMPTS, source_error};
+use super::copy_from::{MOST_ATTEMPTS, source_error};
 use super::sources::{quota_error, require_formats};
 
 /// Kind of a task that registers a URL as the data of an image.

@@ -4,11 +4,11 @@
 //! APIs follow different rules, the rule is a field of the command.
 
 pub mod activation;
+pub mod copy_from;
 pub mod delete;
 pub mod download;
 pub mod image_tasks;
 pub mod images;
-pub mod import;
 pub mod location_import;
 pub mod locations;
 pub mod members;

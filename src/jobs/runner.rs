@@ -13,7 +13,7 @@ use crate::domain::image::Status;
 use crate::domain::task::Task;
 use crate::error::{Chain, Error, ErrorKind, Result};
 use crate::flows::Flows;
-use crate::flows::import::{COPY_FROM, MOST_ATTEMPTS};
+use crate::flows::copy_from::{COPY_FROM, MOST_ATTEMPTS};
 use crate::flows::location_import::LOCATION_IMPORT;
 
 /// Time between two looks at the queue when nothing wakes the runner, before jitter.
