@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use vitrine::config::Images;
 use vitrine::domain::attributes::{Attributes, DERIVED, READ_ONLY, is_reserved};
-use vitrine::http::{document as json, v2::document};
+use vitrine::domain::document;
+use vitrine::http::document as json;
 use vitrine_fuzz::{SCHEMA, check_clipped_refusal, check_properties, check_refusal, check_storable};
 
 fuzz_target!(|data: &[u8]| {

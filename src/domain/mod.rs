@@ -3,6 +3,7 @@
 pub mod attributes;
 pub mod caller;
 pub mod digest;
+pub mod document;
 pub mod image;
 pub mod inspect;
 pub mod member;

@@ -4,6 +4,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use crate::domain::document::{self, Document};
 use crate::domain::image::Image;
 use crate::domain::patch::{ACCEPT_PATCH, MediaType, Patch};
 use crate::error::{Error, Result};
@@ -17,9 +18,8 @@ use crate::http::link::LinkBase;
 use crate::http::openapi::faults::{Conflict, Forbidden, Invalid, NotFound, TooLarge};
 use crate::http::openapi::schemas;
 
-use super::document::Document;
 use super::shapes::{ListParameters, OfImage, OldPatch, Patch as PatchBody};
-use super::{document, json, query, view};
+use super::{json, query, view};
 
 /// Header that lists the import methods this service offers.
 const IMPORT_METHODS: &str = "openstack-image-import-methods";

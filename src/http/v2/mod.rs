@@ -3,7 +3,6 @@
 pub mod actions;
 pub mod cache;
 pub mod data;
-pub mod document;
 pub mod images;
 pub mod info;
 pub mod locations;

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::attributes::{self, Attributes, DERIVED, READ_ONLY};
-use crate::domain::image::Visibility;
-use crate::domain::schema::ImageSchema;
-use crate::domain::text;
 use crate::error::{Error, Result};
+
+use super::attributes::{self, Attributes, DERIVED, READ_ONLY};
+use super::image::Visibility;
+use super::schema::ImageSchema;
+use super::text;
 
 /// What a document asks for.
 #[derive(Debug, Default)]
