@@ -20,6 +20,8 @@ pub struct Source {
     size: Option<u64>,
     max_bytes: u64,
     validator: Option<Validator>,
+    /// Whether the rest may be asked for without a validator.
+    proven: bool,
     state: State,
     offset: u64,
     tries: u32,
@@ -60,11 +62,19 @@ impl Source {
             size,
             max_bytes,
             validator,
+            proven: false,
             state,
             offset: 0,
             tries: 0,
             waited: Duration::ZERO,
         })
+    }
+
+    /// Goes on after a break also where the source gives no validator, as the reader proves the whole by a digest.
+    #[must_use]
+    pub(super) fn proven(mut self) -> Self {
+        self.proven = true;
+        self
     }
 
     /// Length of the whole body in bytes, where the source told it. A body of another length is an error. Where
@@ -143,7 +153,8 @@ impl Source {
 
     /// Asks for the rest of a body that broke off. Success means to look again, not that there is an answer.
     async fn reopen(&mut self) -> Result<(), FetchError> {
-        if self.tries >= self.fetcher.limits().tries || (self.offset > 0 && self.validator.is_none()) {
+        let can_resume = self.offset == 0 || self.validator.is_some() || self.proven;
+        if self.tries >= self.fetcher.limits().tries || !can_resume {
             return Err(Kind::Broken.into());
         }
         let pause =
@@ -166,8 +177,7 @@ impl Source {
 
     async fn ask(&mut self) -> Result<Response, FetchError> {
         let offset = self.offset;
-        let resume = self.validator.as_ref().filter(|_| offset > 0);
-        let resume = resume.map(|validator| Resume { offset, validator });
+        let resume = (offset > 0).then_some(Resume { offset, validator: self.validator.as_ref() });
         // From the start, not from where a redirect led last: such targets are often signed for a short time.
         let response = self.fetcher.request(Method::GET, &self.target, resume).await?;
         if offset == 0 { self.judge_again(&response) } else { self.judge_rest(&response) }?;
@@ -197,7 +207,7 @@ impl Source {
         let range = ContentRange::of(headers).ok_or(Kind::Changed)?;
         // With its length told the transport guarantees that this piece holds neither less nor more.
         let exact = response.content_length() == Some(range.last - range.first + 1);
-        let same = self.validator.as_ref().is_some_and(|validator| validator.matches(headers));
+        let same = self.validator.as_ref().map_or(self.proven, |validator| validator.matches(headers));
         let fits = range.first == self.offset && self.size.is_none_or(|size| size == range.total);
         if !(exact && same && fits) || is_encoded(headers) {
             return Err(Kind::Changed);

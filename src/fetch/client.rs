@@ -10,8 +10,9 @@ use reqwest::header::{
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
-use url::Host;
+use url::{Host, Origin};
 
 use super::body::Source;
 use super::error::{FetchError, FetchErrorKind as Kind};
@@ -61,10 +62,21 @@ impl Default for Limits {
     }
 }
 
+/// Header that a token goes in.
+const AUTH_TOKEN: &str = "x-auth-token";
+
 /// The guarded fetcher. Clones share its counters.
 #[derive(Clone)]
 pub struct Fetcher {
     shared: Arc<Shared>,
+    credential: Option<Credential>,
+}
+
+/// A token, and the one place that it may be sent to.
+#[derive(Clone)]
+struct Credential {
+    token: HeaderValue,
+    origin: Origin,
 }
 
 struct Shared {
@@ -72,13 +84,13 @@ struct Shared {
     limits: Limits,
     dns: CheckedDns,
     client: Client,
-    refusals: AtomicU64,
+    refusals: Arc<AtomicU64>,
 }
 
-/// Where in the body an answer is to begin, and what proves that it is the same body.
+/// Where in the body an answer is to begin, and what proves that it is the same body, unless its reader does.
 pub(super) struct Resume<'a> {
     pub(super) offset: u64,
-    pub(super) validator: &'a Validator,
+    pub(super) validator: Option<&'a Validator>,
 }
 
 impl Fetcher {
@@ -95,14 +107,51 @@ impl Fetcher {
     /// # Errors
     /// As [`Fetcher::new`].
     pub fn with_limits(rules: &config::Import, limits: Limits) -> CrateResult<Self> {
-        Self::build(rules, limits, Lookup::System)
+        Self::build(rules, limits, Lookup::System, Arc::default())
     }
 
-    pub(super) fn build(rules: &config::Import, limits: Limits, lookup: Lookup) -> CrateResult<Self> {
+    pub(super) fn build(
+        rules: &config::Import,
+        limits: Limits,
+        lookup: Lookup,
+        refusals: Arc<AtomicU64>,
+    ) -> CrateResult<Self> {
         let dns = CheckedDns { lookup, allow_private: rules.allow_private_networks, limit: limits.dns };
         let client = client(&dns, &limits).map_err(Error::internal)?;
-        let refusals = AtomicU64::new(0);
-        Ok(Self { shared: Arc::new(Shared { rules: rules.clone(), limits, dns, client, refusals }) })
+        let shared = Shared { rules: rules.clone(), limits, dns, client, refusals };
+        Ok(Self { shared: Arc::new(shared), credential: None })
+    }
+
+    /// A fetcher for the image services that callers' catalogues name.
+    ///
+    /// Users choose among those, but the operator wrote them: they lie in private networks and on ports of their own
+    /// as often as not, and rules made for the Internet say nothing about them. Addresses that no service has, such as
+    /// those of metadata services, stay forbidden.
+    ///
+    /// # Errors
+    /// As [`Fetcher::new`].
+    pub fn for_peers(&self) -> CrateResult<Self> {
+        let Shared { rules, limits, dns, refusals, .. } = &*self.shared;
+        let rules = config::Import {
+            allow_private_networks: true,
+            allowed_ports: Vec::new(),
+            allowed_hosts: Vec::new(),
+            denied_hosts: Vec::new(),
+            ..rules.clone()
+        };
+        Self::build(&rules, limits.clone(), dns.lookup.clone(), Arc::clone(refusals))
+    }
+
+    /// The same fetcher with a token, which goes to the origin of `target` and nowhere else: no redirect is followed
+    /// with it (A13).
+    ///
+    /// # Errors
+    /// The token cannot be sent in a header.
+    pub fn with_token(&self, target: &Target, token: &SecretString) -> CrateResult<Self> {
+        let mut token = HeaderValue::from_str(token.expose_secret()).map_err(Error::internal)?;
+        token.set_sensitive(true);
+        let credential = Credential { token, origin: target.url().origin() };
+        Ok(Self { shared: Arc::clone(&self.shared), credential: Some(credential) })
     }
 
     /// How many targets, redirects and resolved names were forbidden so far.
@@ -166,6 +215,31 @@ impl Fetcher {
         Source::new(self.clone(), target.clone(), response, max_bytes)
     }
 
+    /// As [`Fetcher::open`], for a caller who proves the whole body by a digest: it is resumed also where the source
+    /// gives no validator.
+    ///
+    /// # Errors
+    /// As [`Fetcher::open`].
+    pub async fn open_proven(&self, target: &Target, max_bytes: u64) -> Result<Source, FetchError> {
+        self.open(target, max_bytes).await.map(Source::proven)
+    }
+
+    /// Reads a whole body of at most `max_bytes`, in the time that otherwise the head of an answer may take.
+    ///
+    /// # Errors
+    /// As [`Fetcher::open`] and [`Source::chunk`].
+    pub async fn read(&self, target: &Target, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
+        let whole = async {
+            let mut source = self.open(target, max_bytes).await?;
+            let mut body = Vec::new();
+            while let Some(data) = source.chunk().await? {
+                body.extend_from_slice(&data);
+            }
+            Ok(body)
+        };
+        timeout(self.shared.limits.idle, whole).await.unwrap_or_else(|_| Err(Kind::Stalled.into()))
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.shared.limits
     }
@@ -196,6 +270,9 @@ impl Fetcher {
             hop.check(rules).map_err(|refusal| self.refuse(refusal, &hop))?;
             let response = self.send(method.clone(), &hop, resume.as_ref()).await?;
             let Some(location) = redirection(&response)? else { return Ok(response) };
+            if self.credential.is_some() {
+                return Err(self.refuse(Refusal::Redirect, &hop));
+            }
             let next = hop.follow(location, rules).map_err(|refusal| self.refuse(refusal, &hop))?;
             seen.push(hop);
             if seen.len() > rules.max_redirects || seen.contains(&next) {
@@ -213,7 +290,14 @@ impl Fetcher {
     ) -> Result<Response, FetchError> {
         let mut request = self.shared.client.request(method, hop.url().clone());
         if let Some(Resume { offset, validator }) = from {
-            request = request.header(RANGE, format!("bytes={offset}-")).header(IF_RANGE, validator.value());
+            request = request.header(RANGE, format!("bytes={offset}-"));
+            if let Some(validator) = validator {
+                request = request.header(IF_RANGE, validator.value());
+            }
+        }
+        if let Some(credential) = self.credential.as_ref().filter(|known| known.origin == hop.url().origin())
+        {
+            request = request.header(AUTH_TOKEN, credential.token.clone());
         }
         request.send().await.map_err(|error| match find_refusal(&error) {
             Some(refusal) => self.refuse(refusal, hop),

@@ -6,6 +6,7 @@
 mod answers;
 mod bodies;
 mod guard;
+mod peers;
 
 use std::collections::HashMap;
 use std::io;
@@ -59,7 +60,7 @@ impl Internet {
     }
 
     fn fetcher_with(self, rules: &Import, limits: Limits) -> Fetcher {
-        Fetcher::build(rules, limits, Lookup::Script(Arc::new(self))).unwrap()
+        Fetcher::build(rules, limits, Lookup::Script(Arc::new(self)), Arc::default()).unwrap()
     }
 }
 
