@@ -5,6 +5,7 @@ pub mod caller;
 pub mod digest;
 pub mod document;
 pub mod image;
+pub mod import;
 pub mod inspect;
 pub mod member;
 pub mod patch;
