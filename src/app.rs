@@ -17,6 +17,7 @@ use crate::blobs::{Budget, Stores};
 use crate::catalog::Catalog;
 use crate::catalog::migrate::SchemaVersion;
 use crate::config::{self, Config};
+use crate::domain::import::GLANCE_DOWNLOAD;
 use crate::domain::schema::{self, ImageSchema};
 use crate::error::{Chain, Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
@@ -58,7 +59,8 @@ impl App {
             .map_err(anyhow::Error::msg)?;
         let budget = Budget::new(config.data.memory_budget.0, config.data.parts_in_flight);
         let policy = PolicyHandle::load(&config.policy).context("policy")?;
-        let identity = Arc::new(Identity::new(&config.identity).context("identity")?);
+        let with_catalogue = config.import.offers(GLANCE_DOWNLOAD);
+        let identity = Arc::new(Identity::new(&config.identity, with_catalogue).context("identity")?);
         let schema = image_schema(&config.images).context("images")?;
         let fetcher = Fetcher::new(&config.import).context("import")?;
         observe(&metrics, &catalog, &budget);

@@ -395,6 +395,13 @@ pub struct Import {
     pub max_redirects: usize,
 }
 
+impl Import {
+    /// Whether an import method is offered.
+    pub fn offers(&self, method: &str) -> bool {
+        self.methods.iter().any(|offered| offered == method)
+    }
+}
+
 /// `data`: streaming.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

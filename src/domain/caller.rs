@@ -1,7 +1,11 @@
 //! Who is asking.
 
+use serde::{Deserialize, Serialize};
+
+use super::peers::Peers;
+
 /// A verified identity with the roles it acts under. Roles are trimmed and in lower case.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// User id; absent for anonymous callers.
     pub user: Option<String>,
@@ -23,6 +27,10 @@ pub struct Caller {
     pub is_admin: bool,
     /// Anonymous callers may read what is public and write nothing.
     pub read_only: bool,
+    /// The image services of the caller's catalogue; none where there is no catalogue, or no use for it. Holds the
+    /// token, so it is never written with the rest.
+    #[serde(skip)]
+    pub peers: Option<Peers>,
 }
 
 impl Caller {

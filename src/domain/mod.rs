@@ -9,6 +9,7 @@ pub mod import;
 pub mod inspect;
 pub mod member;
 pub mod patch;
+pub mod peers;
 pub mod policy;
 pub mod protection;
 pub mod query;

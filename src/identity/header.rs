@@ -5,10 +5,14 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use ipnet::IpNet;
 
-use super::{Request, SetupError, field, roles, unauthenticated, with_implied};
+use super::{Request, SetupError, field, field_up_to, roles, unauthenticated, with_implied};
 use crate::config;
 use crate::domain::caller::Caller;
+use crate::domain::peers::{self, Peers};
 use crate::error::Result;
+
+/// Longest catalogue that is looked at, in bytes: what fits into one header of a request.
+const LONGEST_CATALOGUE: usize = 16 * 1024;
 
 /// Believes the identity headers of requests whose connection comes from one of `trusted`. From anywhere else the
 /// headers count as absent (A31).
@@ -16,11 +20,12 @@ use crate::error::Result;
 pub struct Header {
     trusted: Vec<IpNet>,
     allow_anonymous: bool,
+    with_catalogue: bool,
 }
 
 impl Header {
     /// Fails where no network is trusted, because then no request could ever have an identity.
-    pub(super) fn new(settings: &config::Identity) -> Result<Self, SetupError> {
+    pub(super) fn new(settings: &config::Identity, with_catalogue: bool) -> Result<Self, SetupError> {
         let trusted = settings.header.trusted_networks.clone();
         if trusted.is_empty() {
             return Err(SetupError::new(
@@ -28,13 +33,15 @@ impl Header {
                 "mode `header` needs at least one network",
             ));
         }
-        Ok(Self { trusted, allow_anonymous: settings.allow_anonymous_access })
+        Ok(Self { trusted, allow_anonymous: settings.allow_anonymous_access, with_catalogue })
     }
 
     /// Tells who sends `request`; fails with `Unauthenticated` where no identity is confirmed.
     pub(super) fn authenticate(&self, request: Request<'_>) -> Result<Caller> {
         if self.trusts(request.peer) && field(request.headers, "x-identity-status")? == Some("Confirmed") {
-            return confirmed(request.headers);
+            let caller = confirmed(request.headers)?;
+            let peers = if self.with_catalogue { peers(request.headers)? } else { None };
+            return Ok(Caller { peers, ..caller });
         }
         if self.allow_anonymous { Ok(Caller::anonymous()) } else { Err(unauthenticated()) }
     }
@@ -63,6 +70,16 @@ fn confirmed(headers: &HeaderMap) -> Result<Caller> {
         service_roles: service_roles(headers)?,
         ..Caller::default()
     })
+}
+
+/// The image services that the proxy found in the catalogue of the token that it hands on. A catalogue that cannot be
+/// read is none.
+fn peers(headers: &HeaderMap) -> Result<Option<Peers>> {
+    let catalogue = field_up_to(LONGEST_CATALOGUE, headers, "x-service-catalog")?;
+    let token = field(headers, "x-auth-token")?.filter(|token| !token.is_empty());
+    let Some((catalogue, token)) = catalogue.zip(token) else { return Ok(None) };
+    let catalogue = serde_json::from_str(catalogue).unwrap_or_default();
+    Ok(Peers::new(peers::endpoints(&catalogue), token))
 }
 
 /// Roles of the forwarding service. A proxy that also judges service tokens says so in its own status header.
@@ -96,7 +113,7 @@ mod tests {
     fn source(allow_anonymous: bool) -> Header {
         let mut settings = config::Identity { allow_anonymous_access: allow_anonymous, ..Default::default() };
         settings.header.trusted_networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        Header::new(&settings).unwrap()
+        Header::new(&settings, true).unwrap()
     }
 
     fn ask(source: &Header, peer: &str, fields: &[(&'static str, &str)]) -> Result<Caller> {
@@ -141,6 +158,7 @@ mod tests {
                 service_roles: vec!["service".into()],
                 is_admin: false,
                 read_only: false,
+                peers: None,
             }
         );
     }
@@ -164,6 +182,34 @@ mod tests {
     fn a31_headers_from_elsewhere_count_as_absent() {
         let fields = with(&[("x-roles", "admin")]);
         assert_eq!(kind(ask(&source(false), "192.0.2.1", &fields)), ErrorKind::Unauthenticated);
+        assert_eq!(ask(&source(true), "192.0.2.1", &fields).unwrap(), Caller::anonymous());
+    }
+
+    const CATALOGUE: &str =
+        r#"[{"type": "image", "endpoints": [{"region": "R2", "internalURL": "http://two:9292"}]}]"#;
+
+    #[test]
+    fn a13_the_proxy_hands_the_catalogue_on() {
+        let fields = with(&[("x-auth-token", "t0ken"), ("x-service-catalog", CATALOGUE)]);
+        let caller = ask(&source(false), "10.1.2.3", &fields).unwrap();
+        let peers = caller.peers.unwrap();
+        assert_eq!(peers.url("R2", "internal"), Some("http://two:9292"));
+        let settings = Header { with_catalogue: false, ..source(false) };
+        assert_eq!(ask(&settings, "10.1.2.3", &fields).unwrap().peers, None);
+        for fields in [
+            with(&[("x-service-catalog", CATALOGUE)]),
+            with(&[("x-auth-token", "t0ken")]),
+            with(&[("x-auth-token", "t0ken"), ("x-service-catalog", "[{")]),
+        ] {
+            assert_eq!(ask(&source(false), "10.1.2.3", &fields).unwrap().peers, None);
+        }
+        let twice = [("x-service-catalog", CATALOGUE), ("x-service-catalog", "[]")];
+        assert_eq!(kind(ask(&source(false), "10.1.2.3", &with(&twice))), ErrorKind::Unauthenticated);
+    }
+
+    #[test]
+    fn a31_a_catalogue_from_elsewhere_counts_as_absent() {
+        let fields = with(&[("x-auth-token", "t0ken"), ("x-service-catalog", CATALOGUE)]);
         assert_eq!(ask(&source(true), "192.0.2.1", &fields).unwrap(), Caller::anonymous());
     }
 
@@ -201,7 +247,7 @@ mod tests {
 
     #[test]
     fn no_trusted_network_is_a_mistake() {
-        let error = Header::new(&config::Identity::default()).unwrap_err();
+        let error = Header::new(&config::Identity::default(), false).unwrap_err();
         assert!(error.to_string().contains("identity.header.trusted_networks"));
     }
 }

@@ -60,10 +60,10 @@ enum Answer {
 }
 
 impl Keystone {
-    pub(super) fn new(settings: &config::Identity) -> Result<Self, SetupError> {
+    pub(super) fn new(settings: &config::Identity, with_catalogue: bool) -> Result<Self, SetupError> {
         let keystone = &settings.keystone;
         Ok(Self {
-            client: Client::new(keystone)?,
+            client: Client::new(keystone, with_catalogue)?,
             answers: Cache::new(CAPACITY),
             cache_ttl: settings.cache_ttl,
             service_token_roles: roles(keystone.service_token_roles.iter().map(String::as_str)),
@@ -74,17 +74,17 @@ impl Keystone {
 
     /// Tells who sends `request`; answers are believed or not as of `now`.
     pub(super) async fn authenticate(&self, request: Request<'_>, now: Instant) -> Result<Caller> {
-        let Some(token) = presented_by_user(request.headers)? else {
+        let Some(text) = presented_by_user(request.headers)? else {
             return if self.allow_anonymous { Ok(Caller::anonymous()) } else { Err(unauthenticated()) };
         };
         let service_roles = self.service_roles(request, now).await?;
         let forwarded = !service_roles.is_empty();
-        let token = self.look_up(token, forwarded, now).await?.ok_or_else(unauthenticated)?;
+        let token = self.look_up(text, forwarded, now).await?.ok_or_else(unauthenticated)?;
         // Access rules speak of what the user calls. What a service does to carry that call out, it vouches for.
         if !forwarded && !token.permits(request) {
             return Err(unauthenticated());
         }
-        Ok(Caller { service_roles, ..token.caller.clone() })
+        Ok(Caller { service_roles, peers: token.peers(text), ..token.caller.clone() })
     }
 
     /// Value of `WWW-Authenticate`; single quotes as in images-v1.md §10.2.

@@ -65,11 +65,12 @@ impl SetupError {
 }
 
 impl Identity {
-    /// Prepares the configured source. Reads the files that the settings name and opens no connection.
-    pub fn new(settings: &config::Identity) -> Result<Self, SetupError> {
+    /// Prepares the configured source. Reads the files that the settings name and opens no connection. Callers come
+    /// with the image services of their catalogue if that is wanted; in mode `none` there is no catalogue.
+    pub fn new(settings: &config::Identity, with_catalogue: bool) -> Result<Self, SetupError> {
         Ok(match settings.mode {
-            IdentityMode::Keystone => Self::Keystone(Box::new(Keystone::new(settings)?)),
-            IdentityMode::Header => Self::Header(Header::new(settings)?),
+            IdentityMode::Keystone => Self::Keystone(Box::new(Keystone::new(settings, with_catalogue)?)),
+            IdentityMode::Header => Self::Header(Header::new(settings, with_catalogue)?),
             IdentityMode::None => Self::None(None),
         })
     }
@@ -121,9 +122,14 @@ fn unauthenticated() -> Error {
 /// one may not be who was authenticated by the first. So that, and what no identity service issues (oversized,
 /// binary), refuses the request (A32).
 fn field<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {
+    field_up_to(LONGEST_FIELD, headers, name)
+}
+
+/// As [`field`], with another bound on its length.
+fn field_up_to<'a>(longest: usize, headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(Option::None) };
-    if values.next().is_some() || value.len() > LONGEST_FIELD {
+    if values.next().is_some() || value.len() > longest {
         return Err(unauthenticated());
     }
     let text = std::str::from_utf8(value.as_bytes()).map_err(|_| unauthenticated())?;
@@ -196,7 +202,7 @@ mod tests {
     #[test]
     fn only_keystone_challenges() {
         let settings = config::Identity { mode: IdentityMode::None, ..config::Identity::default() };
-        let identity = Identity::new(&settings).unwrap();
+        let identity = Identity::new(&settings, true).unwrap();
         assert_eq!(identity.challenge(), Option::None);
         assert_eq!(identity.cache_stats(), CacheStats::default());
     }

@@ -23,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 const TOTAL: Duration = Duration::from_secs(10);
 /// Questions under way at once; more wait, so that a flood of unknown tokens does not become one of connections.
 const PLACES: usize = 32;
-/// Largest answer that is read. Without the catalogue, answers are a few KiB.
+/// Largest answer that is read. Without the catalogue, answers are a few KiB, with it some 100.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 /// How long before its end our own token is renewed, if it lives ten times as long.
 const RENEWAL: Duration = Duration::from_secs(60);
@@ -74,6 +74,8 @@ pub(super) struct Client {
     account: Account,
     own: Cache<(), Result<Arc<Own>, Arc<Failure>>>,
     places: Semaphore,
+    /// Whether answers are to hold the catalogue, which makes them many times as large.
+    with_catalogue: bool,
     /// [`TOTAL`], but for tests.
     pub(super) total: Duration,
 }
@@ -96,7 +98,7 @@ struct Own {
 }
 
 impl Client {
-    pub(super) fn new(settings: &config::Keystone) -> Result<Self, SetupError> {
+    pub(super) fn new(settings: &config::Keystone, with_catalogue: bool) -> Result<Self, SetupError> {
         let tokens = tokens_url(&settings.auth_url)?;
         let mut http = reqwest::Client::builder()
             .user_agent(concat!("vitrine/", env!("CARGO_PKG_VERSION")))
@@ -117,6 +119,7 @@ impl Client {
             account: Account::new(settings)?,
             own: Cache::new(1),
             places: Semaphore::new(PLACES),
+            with_catalogue,
             total: TOTAL,
         })
     }
@@ -173,7 +176,12 @@ impl Client {
 
     async fn get(&self, token: &str, expired: bool, own: &Own) -> Result<Response, Failure> {
         let mut url = self.tokens.clone();
-        url.set_query(Some(if expired { "nocatalog&allow_expired=1" } else { "nocatalog" }));
+        url.set_query(match (self.with_catalogue, expired) {
+            (false, false) => Some("nocatalog"),
+            (false, true) => Some("nocatalog&allow_expired=1"),
+            (true, false) => None,
+            (true, true) => Some("allow_expired=1"),
+        });
         let mut subject = HeaderValue::from_str(token).map_err(|_| Failure::NoToken)?;
         subject.set_sensitive(true);
         let request = self.http.get(url).header("x-auth-token", &own.text).header("x-subject-token", subject);

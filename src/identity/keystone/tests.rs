@@ -4,6 +4,7 @@
 
 use futures_util::future::join_all;
 use http::{HeaderValue, Method};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -26,7 +27,7 @@ fn settings(url: &str) -> config::Identity {
 }
 
 fn keystone(server: &MockServer) -> Keystone {
-    Keystone::new(&settings(&format!("{}/v3", server.uri()))).unwrap()
+    Keystone::new(&settings(&format!("{}/v3", server.uri())), false).unwrap()
 }
 
 fn document(life: Duration, roles: &[&str]) -> Value {
@@ -144,6 +145,25 @@ async fn a_valid_token_names_the_caller_and_is_remembered() {
 }
 
 #[tokio::test]
+async fn a13_the_image_services_of_the_catalogue_come_with_the_token() {
+    let server = server().await;
+    let mut known = document(3600 * SECOND, &["member"]);
+    known["token"]["catalog"] = json!([{ "type": "image", "name": "glance", "id": "5", "endpoints": [
+        { "id": "6", "interface": "public", "region": "R2", "region_id": "R2", "url": "http://two:9292" },
+    ]}]);
+    on_token(&server, "roaming", ResponseTemplate::new(200).set_body_json(known)).await;
+    let keystone = Keystone::new(&settings(&format!("{}/v3", server.uri())), true).unwrap();
+    for _ in 0..2 {
+        let peers = ask_token(&keystone, "roaming", Instant::now()).await.unwrap().peers.unwrap();
+        assert_eq!(peers.url("R2", "public"), Some("http://two:9292"));
+        assert_eq!(peers.token().expose_secret(), "roaming");
+    }
+    assert_eq!(ask_token(&keystone, "good", Instant::now()).await.unwrap().peers, None);
+    let questions = received(&server, "GET").await;
+    assert_eq!(questions.iter().map(|question| question.url.query()).collect::<Vec<_>>(), [None, None]);
+}
+
+#[tokio::test]
 async fn the_account_logs_in_with_password_and_project() {
     let server = MockServer::start().await;
     let claim = json!({"auth": {
@@ -224,7 +244,7 @@ async fn r10_an_outage_serves_remembered_callers_and_sends_others_away() {
 async fn r10_a_keystone_that_is_gone_is_an_outage() {
     // a port that was free a moment ago
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let keystone = Keystone::new(&settings(&format!("http://127.0.0.1:{port}/v3"))).unwrap();
+    let keystone = Keystone::new(&settings(&format!("http://127.0.0.1:{port}/v3")), false).unwrap();
     assert!(out_of_reach(ask_token(&keystone, "good", Instant::now()).await));
     assert!(keystone.check().await.is_err());
 }
@@ -233,7 +253,7 @@ async fn r10_a_keystone_that_is_gone_is_an_outage() {
 async fn a_keystone_that_never_answers_is_an_outage() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut keystone =
-        Keystone::new(&settings(&format!("http://{}/v3", silent.local_addr().unwrap()))).unwrap();
+        Keystone::new(&settings(&format!("http://{}/v3", silent.local_addr().unwrap())), false).unwrap();
     keystone.client.total = Duration::from_millis(50);
     assert!(out_of_reach(ask_token(&keystone, "good", Instant::now()).await));
 }
@@ -320,7 +340,7 @@ async fn a32_impossible_tokens_cost_no_question() {
     let server = server().await;
     let mut settings = settings(&server.uri());
     settings.allow_anonymous_access = true;
-    let (keystone, now) = (Keystone::new(&settings).unwrap(), Instant::now());
+    let (keystone, now) = (Keystone::new(&settings, false).unwrap(), Instant::now());
     let huge = "a".repeat(8 * 1024 + 1);
     for token in ["", "  ", "two words", "tab\there", "ümlaut", &huge] {
         for name in ["x-auth-token", "x-storage-token"] {
@@ -378,9 +398,9 @@ async fn anonymous_access_needs_permission_and_is_not_for_bad_tokens() {
     let server = server().await;
     let mut settings = settings(&server.uri());
     let now = Instant::now();
-    assert!(refused(ask(&Keystone::new(&settings).unwrap(), &[], now).await));
+    assert!(refused(ask(&Keystone::new(&settings, false).unwrap(), &[], now).await));
     settings.allow_anonymous_access = true;
-    let keystone = Keystone::new(&settings).unwrap();
+    let keystone = Keystone::new(&settings, false).unwrap();
     assert_eq!(ask(&keystone, &[], now).await.unwrap(), Caller::anonymous());
     assert_eq!(ask(&keystone, &[("x-service-token", "good")], now).await.unwrap(), Caller::anonymous());
     assert!(refused(ask_token(&keystone, "nonsense", now).await));
@@ -503,9 +523,12 @@ async fn secrets_are_never_printed() {
 #[test]
 fn v1_271_the_challenge_names_the_public_address() {
     let mut settings = settings("http://keystone:5000/v3");
-    assert_eq!(Keystone::new(&settings).unwrap().challenge(), "Keystone uri='http://keystone:5000/v3'");
+    assert_eq!(
+        Keystone::new(&settings, false).unwrap().challenge(),
+        "Keystone uri='http://keystone:5000/v3'"
+    );
     settings.keystone.www_authenticate_uri = Some("https://cloud/identity".to_owned());
-    assert_eq!(Keystone::new(&settings).unwrap().challenge(), "Keystone uri='https://cloud/identity'");
+    assert_eq!(Keystone::new(&settings, false).unwrap().challenge(), "Keystone uri='https://cloud/identity'");
 }
 
 #[test]
@@ -513,7 +536,7 @@ fn unusable_settings_are_named() {
     let named = |key: &str, change: &dyn Fn(&mut config::Keystone)| {
         let mut settings = settings("http://keystone:5000/v3");
         change(&mut settings.keystone);
-        let error = Keystone::new(&settings).unwrap_err();
+        let error = Keystone::new(&settings, false).unwrap_err();
         assert!(error.to_string().contains(key), "{error} lacks {key}");
     };
     for url in

@@ -1,5 +1,7 @@
 //! What Keystone says of a valid token, and what follows from it (Identity API v3, `GET /v3/auth/tokens`).
 
+use std::sync::Arc;
+
 use http::Method;
 use regex::Regex;
 use serde::{Deserialize, Deserializer, de};
@@ -8,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::domain::caller::Caller;
+use crate::domain::peers::{self, Endpoint, Peers};
 use crate::identity::{Request, roles};
 
 /// Type under which this service stands in the catalogue.
@@ -20,6 +23,8 @@ pub(super) struct Token {
     pub(super) caller: Caller,
     /// When it ends.
     pub(super) expires_at: OffsetDateTime,
+    /// Image services of its catalogue, if that was asked for.
+    endpoints: Arc<[Endpoint]>,
     /// What an application credential is confined to; without a list it is confined to nothing.
     rules: Option<Vec<Rule>>,
     /// Whether it counts only together with a proof (Kerberos ticket, client certificate).
@@ -43,6 +48,11 @@ impl Token {
     /// such a token is not accepted (A33).
     pub(super) fn stands_alone(&self) -> bool {
         !self.bound
+    }
+
+    /// The image services of its catalogue, to be called with this very token, whose text is not kept here.
+    pub(super) fn peers(&self, text: &str) -> Option<Peers> {
+        Peers::new(Arc::clone(&self.endpoints), text)
     }
 
     /// Whether access rules let the token be used for `request` (A33).
@@ -101,6 +111,8 @@ struct Body {
     system: Option<System>,
     #[serde(default)]
     roles: Vec<Role>,
+    #[serde(default)]
+    catalog: Value,
     application_credential: Option<Credential>,
     bind: Option<Map<String, Value>>,
     oauth2_credential: Option<Map<String, Value>>,
@@ -158,7 +170,8 @@ impl From<Body> for Token {
         let rules = body.application_credential.and_then(|credential| credential.access_rules);
         let rules = rules.map(|rules| rules.iter().filter_map(Rule::new).collect());
         let bound = [body.bind, body.oauth2_credential].iter().flatten().any(|proof| !proof.is_empty());
-        Self { caller, expires_at: body.expires_at, rules, bound }
+        let endpoints = peers::endpoints(&body.catalog);
+        Self { caller, expires_at: body.expires_at, endpoints, rules, bound }
     }
 }
 
