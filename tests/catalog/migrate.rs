@@ -13,7 +13,7 @@ async fn concurrent_migrations_make_one_schema() {
     assert_eq!(catalogs[0].schema_version().await.unwrap(), SchemaVersion::Older);
     let runs = futures_util::future::join_all(catalogs.iter().map(Catalog::migrate)).await;
     let applied: Vec<_> = runs.into_iter().flat_map(Result::unwrap).collect();
-    assert_eq!(applied, ["V1__images", "V2__lists"]);
+    assert_eq!(applied, ["V1__images", "V2__lists", "V3__import"]);
     assert!(catalogs[0].migrate().await.unwrap().is_empty());
     assert_eq!(catalogs[0].schema_version().await.unwrap(), SchemaVersion::Usable);
 }
@@ -21,25 +21,27 @@ async fn concurrent_migrations_make_one_schema() {
 /// Memberships of the release before get the creation of their image when the schema is brought up to date.
 #[tokio::test]
 async fn memberships_are_completed_by_the_migration() {
-    let database = empty_database().await;
+    let (database, reference) = (empty_database().await, empty_database().await);
     let catalog = Catalog::new(&database.config()).unwrap();
-    catalog.migrate().await.unwrap();
+    Catalog::new(&reference.config()).unwrap().migrate().await.unwrap();
+    let first = "SELECT name, applied_on, checksum FROM refinery_schema_history WHERE version = 1";
+    let first = reference.client().await.query_one(first, &[]).await.unwrap();
+    let [name, applied_on, checksum]: [String; 3] = [0, 1, 2].map(|column| first.get(column));
     let sql = database.client().await;
-    let earlier = "
-        DROP TRIGGER image_members_created ON image_members;
-        DROP FUNCTION set_image_created_at;
-        ALTER TABLE image_members DROP COLUMN image_created_at;
-        DROP INDEX images_owner_by_name, images_virtual_size, images_os_hash_algo, images_hidden_by_created,
-          images_protected_by_created;
-        DELETE FROM refinery_schema_history WHERE version = 2;
+    sql.batch_execute(include_str!("../../src/catalog/migrations/V001__images.sql")).await.unwrap();
+    let earlier = format!(
+        "CREATE TABLE refinery_schema_history (version int4 PRIMARY KEY, name varchar(255), applied_on varchar(255),
+          checksum varchar(255));
+        INSERT INTO refinery_schema_history VALUES (1, '{name}', '{applied_on}', '{checksum}');
         INSERT INTO images (id, status, visibility, os_hidden, protected, min_disk, min_ram, created_at, updated_at)
         SELECT gen_random_uuid(), 'queued', 'shared', false, false, 0, 0, now() - n * interval '1 day', now()
         FROM generate_series(1, 10) AS n;
         INSERT INTO image_members (image_id, member, can_share, status, created_at, updated_at)
-        SELECT id, member, false, 'pending', now(), now() FROM images, unnest(ARRAY['a', 'b']) AS member;";
-    sql.batch_execute(earlier).await.unwrap();
+        SELECT id, member, false, 'pending', now(), now() FROM images, unnest(ARRAY['a', 'b']) AS member;"
+    );
+    sql.batch_execute(&earlier).await.unwrap();
     assert_eq!(catalog.schema_version().await.unwrap(), SchemaVersion::Older);
-    assert_eq!(catalog.migrate().await.unwrap(), ["V2__lists"]);
+    assert_eq!(catalog.migrate().await.unwrap()[0], "V2__lists");
     let right = "SELECT count(*) FROM image_members JOIN images ON images.id = image_members.image_id
         WHERE image_members.image_created_at = images.created_at";
     assert_eq!(sql.query_one(right, &[]).await.unwrap().get::<_, i64>(0), 20);
