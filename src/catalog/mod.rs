@@ -12,6 +12,7 @@ pub mod audit;
 pub mod blobs;
 pub mod copies;
 pub mod error;
+pub mod events;
 pub mod images;
 pub mod list;
 pub mod location_tasks;
@@ -69,7 +70,19 @@ impl Catalog {
     /// # Errors
     /// When the URL is missing or malformed.
     pub fn new(config: &config::Database) -> Result<Self> {
-        Ok(Self { pool: pool::open(config)?, longest: pool::longest_operation(config), metrics: None })
+        Self::telling(config, &config::Notifications::default())
+    }
+
+    /// The same, whose changes become events for the sinks that `events` switches on.
+    ///
+    /// # Errors
+    /// As [`Catalog::new`].
+    pub fn telling(config: &config::Database, events: &config::Notifications) -> Result<Self> {
+        Ok(Self {
+            pool: pool::open(config, events)?,
+            longest: pool::longest_operation(config),
+            metrics: None,
+        })
     }
 
     /// The same catalog, which reports to these instruments.

@@ -17,7 +17,7 @@ use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config::{Database, Tls};
+use crate::config::{Database, Notifications, Tls};
 
 use super::error::{Error, ErrorKind, Result};
 
@@ -32,8 +32,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// Makes the pool; connects to nothing yet.
-pub(super) fn open(config: &Database) -> Result<Pool> {
-    let database = session(config)?;
+pub(super) fn open(config: &Database, events: &Notifications) -> Result<Pool> {
+    let database = session(config, events)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = match database.get_ssl_mode() {
         SslMode::Disable => Manager::from_config(database, NoTls, recycling),
@@ -55,7 +55,7 @@ pub(super) fn longest_operation(config: &Database) -> Duration {
     WAIT + CREATE + RECYCLE + config.statement_timeout * 2
 }
 
-fn session(config: &Database) -> Result<tokio_postgres::Config> {
+fn session(config: &Database, events: &Notifications) -> Result<tokio_postgres::Config> {
     let missing = || Error::caused(ErrorKind::Internal, "no database URL: set database.url or DATABASE_URL");
     let url = match (&config.url, &config.url_file) {
         (Some(url), _) => url.expose_secret().to_owned(),
@@ -67,8 +67,14 @@ fn session(config: &Database) -> Result<tokio_postgres::Config> {
     // Compilation of queries costs more than any query of ours; a session that died in a transaction must not hold
     // locks for long.
     let millis = config.statement_timeout.as_millis();
-    let ours =
+    let mut ours =
         format!("-c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis} -c jit=off");
+    let sinks = events.sinks().join(",");
+    if !sinks.is_empty() {
+        // read by the triggers of V004__events.sql; both are lists of known words
+        let disabled = events.disabled.join(",");
+        ours.push_str(&format!(" -c vitrine.event_sinks={sinks} -c vitrine.events_disabled={disabled}"));
+    }
     let options = database.get_options().map_or_else(|| ours.clone(), |theirs| format!("{theirs} {ours}"));
     database
         .application_name("vitrine")
@@ -168,6 +174,14 @@ mod tests {
         Database { url: url.map(Into::into), tls, ..Database::default() }
     }
 
+    fn open(config: &Database) -> Result<Pool> {
+        super::open(config, &Notifications::default())
+    }
+
+    fn session(config: &Database) -> Result<tokio_postgres::Config> {
+        super::session(config, &Notifications::default())
+    }
+
     #[test]
     fn a_missing_or_malformed_url_is_an_error() {
         assert!(open(&config(None, Tls::Prefer)).is_err());
@@ -190,5 +204,15 @@ mod tests {
         assert_eq!(mode("postgres://u@h/d?sslmode=require", Tls::Prefer), SslMode::Require);
         assert_eq!(mode("postgres://u@h/d?sslmode=disable", Tls::Require), SslMode::Require);
         assert!(open(&config(Some("postgres://u@h/d"), Tls::Require)).is_ok());
+    }
+
+    #[test]
+    fn the_session_names_sinks_where_there_are_any() {
+        let events =
+            |log| Notifications { log, disabled: vec!["task".to_owned()], ..Notifications::default() };
+        let config = config(Some("postgres://u@h/d"), Tls::Prefer);
+        let options = |log| super::session(&config, &events(log)).unwrap().get_options().unwrap().to_owned();
+        assert!(options(true).ends_with("-c vitrine.event_sinks=log -c vitrine.events_disabled=task"));
+        assert!(!options(false).contains("vitrine."));
     }
 }

@@ -7,12 +7,14 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Json};
 use uuid::Uuid;
 
+use crate::domain::event::Event;
 use crate::domain::image::{Image, ImageId, Status};
 use crate::domain::member::Member;
 use crate::domain::task::{Task, TaskRecord, TaskStatus};
 
 use super::blobs::{Blob, BlobState};
 use super::error::{Error, ErrorKind, Result};
+use super::events::{ExpiredEvent, SinkBacklog};
 use super::locations::{Location, Place, Placement};
 use super::sweep::LedgerBacklog;
 
@@ -195,4 +197,42 @@ pub(super) fn backlog(row: &Row) -> Result<LedgerBacklog> {
         tasks_processing: get(row, "processing")?,
         tasks_oldest_due_secs: get(row, "overdue")?,
     })
+}
+
+pub(super) fn events(rows: &[Row]) -> Result<Vec<Event>> {
+    let event = |row| {
+        Ok(Event {
+            id: get(row, "id")?,
+            message_id: get(row, "message_id")?,
+            sink: get(row, "sink")?,
+            subject: get(row, "subject")?,
+            event_type: get(row, "event_type")?,
+            priority: get(row, "priority")?,
+            payload: get(row, "payload")?,
+            attempts: get(row, "attempts")?,
+            created_at: get(row, "created_at")?,
+            claimed_at: get(row, "claimed_at")?,
+        })
+    };
+    rows.iter().map(event).collect()
+}
+
+pub(super) fn expired_events(rows: &[Row]) -> Result<Vec<ExpiredEvent>> {
+    let expired = |row| {
+        Ok(ExpiredEvent {
+            message_id: get(row, "message_id")?,
+            sink: get(row, "sink")?,
+            subject: get(row, "subject")?,
+            event_type: get(row, "event_type")?,
+        })
+    };
+    rows.iter().map(expired).collect()
+}
+
+pub(super) fn sink_backlogs(rows: &[Row]) -> Result<Vec<SinkBacklog>> {
+    let backlog = |row| {
+        let (sink, pending) = (get(row, "sink")?, get(row, "pending")?);
+        Ok(SinkBacklog { sink, pending, oldest_secs: get(row, "oldest")? })
+    };
+    rows.iter().map(backlog).collect()
 }

@@ -250,6 +250,16 @@ fn secrets(config: &mut Config) -> Vec<Secret<'_>> {
             value: &mut config.identity.keystone.password,
             file: config.identity.keystone.password_file.as_ref(),
         },
+        Secret {
+            key: "notifications.webhook.secret".to_owned(),
+            value: &mut config.notifications.webhook.secret,
+            file: config.notifications.webhook.secret_file.as_ref(),
+        },
+        Secret {
+            key: "notifications.amqp.url".to_owned(),
+            value: &mut config.notifications.amqp.url,
+            file: config.notifications.amqp.url_file.as_ref(),
+        },
     ];
     for (id, store) in &mut config.stores {
         all.push(Secret {

@@ -226,6 +226,9 @@ fn secrets_are_never_shown() {
         secret_key = "CANARY"
         [identity.keystone]
         password = "CANARY"
+        [notifications]
+        webhook = { url = "https://user:CANARY@hook.example/", secret = "CANARY" }
+        amqp.url = "amqp://user:CANARY@broker.example"
     "#;
     let config = from(file, &[]).unwrap();
     let shown = print(&config);
@@ -263,7 +266,7 @@ fn all_problems_are_reported_at_once() {
 #[test]
 fn each_rule_is_checked() {
     type Break = fn(&mut Config);
-    let cases: [(&str, Break); 14] = [
+    let cases: [(&str, Break); 20] = [
         ("`default_store`", |c| c.default_store = Some("nope".to_owned())),
         ("default_store", |c| {
             c.stores.insert("b".to_owned(), c.stores["s3"].clone());
@@ -288,6 +291,22 @@ fn each_rule_is_checked() {
         ("memory_budget", |c| c.data.memory_budget = ByteSize((32 << 20) - 1)),
         ("cors_origins", |c| c.server.cors_origins.push("*".to_owned())),
         ("import.methods", |c| c.import.methods.push("magic".to_owned())),
+        ("no event and no group `image.creat`", |c| {
+            c.notifications.disabled = vec!["task".to_owned(), "image.creat".to_owned()];
+        }),
+        ("needs `notifications.webhook.secret`", |c| {
+            c.notifications.webhook.url = Some("http://a".to_owned());
+        }),
+        ("`notifications.webhook.url` must", |c| {
+            c.notifications.webhook.url = Some("ftp://a".to_owned());
+            c.notifications.webhook.secret = Some("s".into());
+        }),
+        ("must be an amqp URL", |c| c.notifications.amqp.url = Some("amqps://a".into())),
+        ("topics", |c| {
+            c.notifications.amqp.url = Some("amqp://a".into());
+            c.notifications.amqp.topics.clear();
+        }),
+        ("notifications.ttl", |c| c.notifications.ttl = std::time::Duration::ZERO),
         ("header_timeout", |c| c.server.header_timeout = std::time::Duration::ZERO),
     ];
     for (part, break_it) in cases {

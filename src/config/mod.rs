@@ -5,6 +5,7 @@
 
 mod identity;
 pub mod load;
+pub mod notifications;
 mod shape;
 pub mod units;
 mod validate;
@@ -19,6 +20,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use identity::{HeaderIdentity, Identity, IdentityMode, Keystone, NoIdentity};
+pub use notifications::Notifications;
 use units::{ByteSize, duration, secret};
 pub use validate::validate;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub data: Data,
     /// Background work.
     pub jobs: Jobs,
+    /// Who is told of events.
+    pub notifications: Notifications,
     /// Logs.
     pub telemetry: Telemetry,
 }

@@ -7,10 +7,11 @@ use figment::value::{Dict, Value};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use super::notifications::{Amqp, Webhook};
 use super::units::ByteSize;
 use super::{
-    Config, Database, HeaderIdentity, Identity, Images, Import, Keystone, LogFormat, Policy, RuleFormat,
-    Server, Store, Telemetry,
+    Config, Database, HeaderIdentity, Identity, Images, Import, Keystone, LogFormat, Notifications, Policy,
+    RuleFormat, Server, Store, Telemetry,
 };
 
 /// Key that stands for every store id.
@@ -172,6 +173,27 @@ fn everything() -> Config {
         },
         data: super::Data::default(),
         jobs: super::Jobs::default(),
+        notifications: notifications(),
+    }
+}
+
+fn notifications() -> Notifications {
+    let defaults = Notifications::default();
+    let file = || Some(PathBuf::new());
+    let secret = || Some(SecretString::from(String::new()));
+    Notifications {
+        publisher_id: defaults.publisher_id,
+        disabled: vec![String::new()],
+        ttl: defaults.ttl,
+        log: defaults.log,
+        webhook: Webhook { url: Some(String::new()), secret: secret(), secret_file: file() },
+        amqp: Amqp {
+            url: secret(),
+            url_file: file(),
+            exchange: defaults.amqp.exchange,
+            topics: vec![String::new()],
+            durable: defaults.amqp.durable,
+        },
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use url::Url;
 
+use crate::domain::event;
+
 use super::load::ConfigError;
 use super::units::ByteSize;
 use super::{Config, IdentityMode, Store};
@@ -26,6 +28,7 @@ pub fn validate(config: &Config) -> Result<(), ConfigError> {
     stores(config, &mut problems);
     identity(config, &mut problems);
     limits(config, &mut problems);
+    notifications(config, &mut problems);
     if problems.0.is_empty() { Ok(()) } else { Err(ConfigError::new(problems.0)) }
 }
 
@@ -180,5 +183,28 @@ fn limits(config: &Config, problems: &mut Problems) {
             IMPORT_METHODS.contains(&method.as_str()),
             format_args!("`import.methods`: there is no method `{method}`"),
         );
+    }
+}
+
+fn notifications(config: &Config, problems: &mut Problems) {
+    let notifications = &config.notifications;
+    problems.positive("notifications.ttl", notifications.ttl);
+    for word in &notifications.disabled {
+        problems.require(
+            event::is_type_or_group(word),
+            format_args!("`notifications.disabled`: there is no event and no group `{word}`"),
+        );
+    }
+    if let Some(url) = &notifications.webhook.url {
+        problems.http_url("notifications.webhook.url", url);
+        let key = notifications.webhook.secret.as_ref();
+        problems.require(key.is_some(), "`notifications.webhook.url` needs `notifications.webhook.secret`");
+    }
+    if let Some(url) = &notifications.amqp.url {
+        // its text holds a password, so none of it is repeated
+        let fine = Url::parse(url.expose_secret()).is_ok_and(|url| url.scheme() == "amqp" && url.has_host());
+        problems.require(fine, "`notifications.amqp.url` must be an amqp URL");
+        let topics = &notifications.amqp.topics;
+        problems.require(!topics.is_empty(), "`notifications.amqp.topics` must name a topic");
     }
 }

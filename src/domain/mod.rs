@@ -4,6 +4,7 @@ pub mod attributes;
 pub mod caller;
 pub mod digest;
 pub mod document;
+pub mod event;
 pub mod image;
 pub mod import;
 pub mod inspect;

@@ -1,0 +1,1 @@
+SELECT emit_event($1, $2, $3, $4)
