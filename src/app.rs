@@ -28,6 +28,7 @@ use crate::http::ops::{self, Check, Readiness};
 use crate::http::serve;
 use crate::identity::Identity;
 use crate::jobs;
+use crate::notify::Sink;
 use crate::policy::PolicyHandle;
 use crate::telemetry::metrics::{Exposition, Metrics, PoolStatus};
 
@@ -53,7 +54,8 @@ impl App {
     /// # Errors
     /// Settings and files that cannot be used, one line each.
     pub async fn build(config: Config, metrics: Metrics) -> anyhow::Result<Self> {
-        let catalog = Catalog::new(&config.database).context("database")?.observed_by(&metrics);
+        let catalog = Catalog::telling(&config.database, &config.notifications).context("database")?;
+        let catalog = catalog.observed_by(&metrics);
         let stores = Stores::new(&config.stores, config.default_store.as_deref(), &metrics)
             .await
             .map_err(anyhow::Error::msg)?;
@@ -63,6 +65,7 @@ impl App {
         let identity = Arc::new(Identity::new(&config.identity, with_catalogue).context("identity")?);
         let schema = image_schema(&config.images).context("images")?;
         let fetcher = Fetcher::new(&config.import).context("import")?;
+        let sinks = Sink::all(&config.notifications).context("notifications")?;
         observe(&metrics, &catalog, &budget);
         let (tokens, refusals) = (Arc::clone(&identity), fetcher.clone());
         metrics.observe_token_cache(move || (tokens.cache_stats().hits, tokens.cache_stats().misses));
@@ -75,6 +78,7 @@ impl App {
             policy,
             schema,
             fetcher,
+            sinks,
             metrics,
             tracker: TaskTracker::new(),
             abort: CancellationToken::new(),
@@ -220,10 +224,11 @@ impl App {
         front::service(Api { flows: self.flows.clone(), identity: Arc::clone(&self.identity) })
     }
 
-    /// Starts the task runner and the sweep; `stop` ends both.
+    /// Starts the task runner, the sweep and the delivery of events; `stop` ends them all.
     pub fn start_jobs(&self, stop: &CancellationToken) {
         self.flows.tracker.spawn(jobs::runner::run(self.flows.clone(), stop.clone()));
         self.flows.tracker.spawn(jobs::reconcile::run(self.flows.clone(), stop.clone()));
+        self.flows.tracker.spawn(jobs::events::run(self.flows.clone(), stop.clone()));
     }
 }
 

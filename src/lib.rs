@@ -1,6 +1,6 @@
 //! Vitrine: the OpenStack Image service on PostgreSQL and S3-compatible storage.
 //!
-//! Layers, dependencies pointing down only: `http` and `jobs` → `flows` → `catalog`, `blobs`, `fetch` → `domain`.
+//! Layers, dependencies pointing down only: `http` and `jobs` → `flows` → `catalog`, `blobs`, `fetch`, `notify` → `domain`.
 
 pub mod app;
 pub mod blobs;
@@ -16,5 +16,6 @@ pub mod flows;
 pub mod http;
 pub mod identity;
 pub mod jobs;
+pub mod notify;
 pub mod policy;
 pub mod telemetry;

@@ -89,6 +89,7 @@ impl Flows {
         }
         let range = 0..size(&image);
         let stream = self.open_data(&image, range.clone(), &[]).await?;
+        let stream = self.told(call, &image, range.end - range.start, stream);
         Ok(Download { image, range, stream })
     }
 
@@ -117,6 +118,7 @@ impl Flows {
         let whole = 0..size(image);
         let range = wanted.within(whole.end)?.unwrap_or(whole);
         let stream = self.open_data(image, range.clone(), &prefer).await?;
+        let stream = self.told(call, image, range.end - range.start, stream);
         Ok(Some(Download { image: found.image, range, stream }))
     }
 

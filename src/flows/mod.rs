@@ -7,6 +7,7 @@ pub mod activation;
 pub mod copy_from;
 pub mod delete;
 pub mod download;
+pub mod events;
 pub mod image_tasks;
 pub mod images;
 pub mod location_import;
@@ -44,6 +45,7 @@ use crate::domain::policy::{Dialect, Target};
 use crate::domain::schema::ImageSchema;
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
+use crate::notify::Sink;
 use crate::policy::PolicyHandle;
 use crate::telemetry::metrics::Metrics;
 
@@ -87,6 +89,8 @@ pub struct Parts {
     pub schema: ImageSchema,
     /// Access to what users name.
     pub fetcher: Fetcher,
+    /// Who is told of events.
+    pub sinks: Vec<Sink>,
     /// Instruments.
     pub metrics: Metrics,
     /// Work that must finish before the process ends.

@@ -136,6 +136,9 @@ struct Instruments {
     garbage_oldest: Gauge<f64>,
     writing_expired: Gauge<u64>,
     scrub_orphans: Gauge<u64>,
+    events_pending: Gauge<u64>,
+    events_oldest: Gauge<f64>,
+    event_deliveries: Counter<u64>,
     policy_denied: Counter<u64>,
     hash_duration: Histogram<f64>,
 }
@@ -177,6 +180,9 @@ impl Metrics {
             garbage_oldest: age("vitrine.ledger.garbage.oldest_age"),
             writing_expired: gauge("vitrine.ledger.writing.expired"),
             scrub_orphans: gauge("vitrine.scrub.orphans"),
+            events_pending: gauge("vitrine.events.pending"),
+            events_oldest: age("vitrine.events.oldest_age"),
+            event_deliveries: counter("vitrine.events.deliveries"),
             policy_denied: counter("vitrine.policy.denied"),
             hash_duration: seconds("vitrine.hash.duration", &REQUEST_SECONDS),
             meter: meter.clone(),
@@ -349,6 +355,17 @@ impl Metrics {
     /// What the last scrub of a store found astray.
     pub fn set_scrub_orphans(&self, store: &str, count: u64) {
         self.instruments.scrub_orphans.record(count, &[label("store", store)]);
+    }
+
+    /// Events that wait for a sink, and the age of the oldest.
+    pub fn set_events(&self, sink: &'static str, pending: u64, oldest: Duration) {
+        self.instruments.events_pending.record(pending, &[word("sink", sink)]);
+        self.instruments.events_oldest.record(oldest.as_secs_f64(), &[word("sink", sink)]);
+    }
+
+    /// A delivery ended. `outcome` is `delivered`, `released`, or a word for the kind of failure.
+    pub fn event_delivery(&self, sink: &'static str, outcome: &'static str) {
+        self.instruments.event_deliveries.add(1, &[word("sink", sink), word("outcome", outcome)]);
     }
 
     /// Where the hits and misses of the token cache are read whenever metrics are collected. Call once.

@@ -31,6 +31,8 @@ fn every_name_is_exposed() {
     metrics.set_garbage(5, second);
     metrics.set_expired_writers(6);
     metrics.set_scrub_orphans("s3", 0);
+    metrics.set_events("log", 7, second);
+    metrics.event_delivery("log", "delivered");
     metrics.observe_token_cache(|| (1, 1));
     metrics.policy_denied();
     metrics.observe_refusals(|| 1);
@@ -61,6 +63,9 @@ fn every_name_is_exposed() {
         "vitrine_ledger_garbage_oldest_age_seconds 1",
         "vitrine_ledger_writing_expired 6",
         r#"vitrine_scrub_orphans{store="s3"} 0"#,
+        r#"vitrine_events_pending{sink="log"} 7"#,
+        r#"vitrine_events_oldest_age_seconds{sink="log"} 1"#,
+        r#"vitrine_events_deliveries_total{outcome="delivered",sink="log"} 1"#,
         "vitrine_token_cache_hits_total 1",
         "vitrine_token_cache_misses_total 1",
         "vitrine_policy_denied_total 1",

@@ -60,11 +60,13 @@ CREATE FUNCTION image_event(image images) RETURNS jsonb LANGUAGE sql STABLE AS $
     'deleted', image.deleted_at IS NOT NULL, 'deleted_at', event_time(image.deleted_at))
 $$;
 
--- What the events around the storing of data say beyond that.
+-- What the events around the storing of data say beyond that: `backend` where there is but one store it can be.
 CREATE FUNCTION import_event(image images) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT image_event(image) || jsonb_build_object(
     'os_glance_importing_to_stores', coalesce(to_jsonb(image.importing_to), '[]'),
     'os_glance_failed_import', coalesce(to_jsonb(image.failed_import), '[]'))
+    || CASE WHEN cardinality(image.importing_to) = 1 THEN jsonb_build_object('backend', image.importing_to[1])
+      ELSE '{}' END
 $$;
 
 CREATE FUNCTION emit_image_created() RETURNS trigger LANGUAGE plpgsql AS $$
