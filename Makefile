@@ -19,7 +19,7 @@ build: ## build in release mode
 	cargo build --release --locked
 
 test: ## formatting, lints and every test; says how many ran
-	@scripts/setup compiler postgres qemu lints
+	@scripts/setup compiler postgres qemu rabbitmq lints
 	@scripts/test
 
 fmt: ## format the code

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod catalog;
+mod events;
 mod faults;
 mod openapi;
 mod ops;

@@ -6,6 +6,8 @@ pub mod api;
 pub mod chaos;
 pub mod db;
 pub mod file;
+pub mod hook;
+pub mod rabbit;
 pub mod s3;
 pub mod server;
 pub mod source;

@@ -197,6 +197,8 @@ fn with_secrets(config: &Config) -> String {
     };
     reveal(&["database", "url"], &config.database.url);
     reveal(&["identity", "keystone", "password"], &config.identity.keystone.password);
+    reveal(&["notifications", "webhook", "secret"], &config.notifications.webhook.secret);
+    reveal(&["notifications", "amqp", "url"], &config.notifications.amqp.url);
     for (id, store) in &config.stores {
         reveal(&["stores", id, "access_key"], &store.access_key);
         reveal(&["stores", id, "secret_key"], &store.secret_key);
