@@ -32,11 +32,14 @@ mod vmdk;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use capture::{HEAD, Part, Request, Seen, Tail, Window};
 pub use verdict::{Fault, Findings, Refusal};
 
 /// A format that can be recognised. Data of none of them is raw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// QEMU copy-on-write, all versions.
     Qcow2,

@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::Format;
 
 /// Formats that nobody can recognise by their content.
 const NOT_INSPECTABLE: [&str; 4] = ["ami", "ari", "aki", "ploop"];
 
 /// What is wrong with content of a format that was recognised.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// The stream ends too early, or a structure is not where it must be.
     #[error("{0}")]
@@ -17,7 +20,7 @@ pub enum Fault {
     #[error("{reason} (check {check})")]
     Unsafe {
         /// Name of the check.
-        check: &'static str,
+        check: Cow<'static, str>,
         /// Why it failed.
         reason: Cow<'static, str>,
     },
@@ -31,7 +34,7 @@ impl Fault {
     }
 
     pub(super) fn failed(check: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::Unsafe { check, reason: reason.into() }
+        Self::Unsafe { check: Cow::Borrowed(check), reason: reason.into() }
     }
 }
 
@@ -45,7 +48,7 @@ pub(super) fn ensure(
 }
 
 /// A format that matched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Match {
     pub(super) format: Format,
     /// Virtual size in bytes, 0 when the header does not tell; or what is wrong.
@@ -85,14 +88,14 @@ pub enum Refusal {
         /// What the content is.
         format: Format,
         /// Name of the check.
-        check: &'static str,
+        check: Cow<'static, str>,
         /// Why it failed.
         reason: Cow<'static, str>,
     },
 }
 
-/// What a whole stream turned out to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a whole stream turned out to be. It can be kept as a document, to be judged later.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Findings {
     matches: Vec<Match>,
     /// Virtual size from a VHD footer at the very end. It is kept apart, because what precedes it is a plain disk
@@ -149,7 +152,7 @@ impl Findings {
                 reason: reason.clone(),
             }),
             Err(Fault::Unsafe { check, reason }) => {
-                Err(Refusal::Unsafe { format: found.format, check, reason: reason.clone() })
+                Err(Refusal::Unsafe { format: found.format, check: check.clone(), reason: reason.clone() })
             }
         };
         match (self.detected().ok_or_else(mismatch)?, declared) {

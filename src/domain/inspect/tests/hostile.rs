@@ -158,7 +158,10 @@ fn a15_footers() {
     ] {
         let data = samples::edited(valid.clone(), at, bytes);
         let verdict = inspect(&data).judge("vmdk", false);
-        assert!(matches!(verdict, Err(Refusal::Unsafe { check: "footer", .. })), "{what}: {verdict:?}");
+        assert!(
+            matches!(&verdict, Err(Refusal::Unsafe { check, .. }) if check == "footer"),
+            "{what}: {verdict:?}"
+        );
     }
 }
 
@@ -177,13 +180,18 @@ fn a17_mbr_rules() {
             data = samples::edited(data, 446 + 4, &[0x83]);
         }
         let verdict = inspect(&data).judge("gpt", false);
-        assert!(matches!(verdict, Err(Refusal::Unsafe { check: "mbr", .. })), "{what}: {verdict:?}");
+        assert!(
+            matches!(&verdict, Err(Refusal::Unsafe { check, .. }) if check == "mbr"),
+            "{what}: {verdict:?}"
+        );
     }
     // disks with large sectors keep the header further behind
     let data = samples::edited(samples::edited(gpt.clone(), 512, &[0; 92]), 4096, &gpt[512..604]);
     assert!(inspect(&data).judge("gpt", true).is_ok());
     let data = samples::edited(data, 4096 + 80, &[0xff; 4]);
-    assert!(matches!(inspect(&data).judge("gpt", true), Err(Refusal::Unsafe { check: "gpt", .. })));
+    assert!(
+        matches!(inspect(&data).judge("gpt", true), Err(Refusal::Unsafe { check, .. }) if check == "gpt")
+    );
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn failed_table_checks_can_be_forgiven_by_name() {
     let mut findings = inspect(&data);
     assert_eq!(findings.forgive(&["gpt"]), None);
     assert!(findings.judge("raw", true).is_err());
-    assert!(matches!(findings.forgive(&["mbr"]), Some(Fault::Unsafe { check: "mbr", .. })));
+    assert!(matches!(findings.forgive(&["mbr"]), Some(Fault::Unsafe { check, .. }) if check == "mbr"));
     assert_eq!(findings.judge("gpt", true), Ok(size(&data)));
     assert_eq!(findings.judge("raw", true), Ok(size(&data)));
     // nothing else can be
