@@ -65,6 +65,7 @@ impl App {
         let identity = Arc::new(Identity::new(&config.identity, with_catalogue).context("identity")?);
         let schema = image_schema(&config.images).context("images")?;
         let fetcher = Fetcher::new(&config.import).context("import")?;
+        let peers = fetcher.for_peers().context("import")?;
         let sinks = Sink::all(&config.notifications).context("notifications")?;
         observe(&metrics, &catalog, &budget);
         let (tokens, refusals) = (Arc::clone(&identity), fetcher.clone());
@@ -78,6 +79,7 @@ impl App {
             policy,
             schema,
             fetcher,
+            peers,
             sinks,
             metrics,
             tracker: TaskTracker::new(),

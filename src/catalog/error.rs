@@ -21,6 +21,8 @@ pub enum ErrorKind {
     QuotaExceeded,
     /// A limit of the project would be exceeded.
     OverLimit(Overrun),
+    /// The image would have more properties than it may.
+    TooManyProperties,
     /// No connection, connection lost, pool exhausted, server shutting down.
     Unavailable,
     /// Anything else: a fault of ours.
@@ -35,6 +37,7 @@ impl ErrorKind {
             Self::OutOfRange => "out_of_range",
             Self::QuotaExceeded => "quota_exceeded",
             Self::OverLimit(_) => "over_limit",
+            Self::TooManyProperties => "too_many_properties",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }

@@ -40,42 +40,12 @@ impl Catalog {
     /// # Errors
     /// `Duplicate` when the id is or was in use; `OverLimit`.
     pub async fn insert_image(&self, image: &Image, count_limit: i64) -> Result<Image> {
-        let (status, visibility, properties) =
-            (image.status.as_str(), image.visibility.as_str(), Json(&image.properties));
-        let values: [&(dyn ToSql + Sync); 18] = [
-            &image.id.0,
-            &image.owner,
-            &image.name,
-            &status,
-            &visibility,
-            &image.os_hidden,
-            &image.protected,
-            &image.disk_format,
-            &image.container_format,
-            &image.min_disk,
-            &image.min_ram,
-            &image.size,
-            &image.virtual_size,
-            &image.checksum,
-            &image.os_hash_algo,
-            &image.os_hash_value,
-            &image.tags,
-            &properties,
-        ];
         let insert = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
-            if let Some(owner) = &image.owner {
-                judge_limit(&transaction, owner, Resource::CountTotal, count_limit, 1).await?;
-            }
-            let statement = sql!("insert_image" returning "image");
-            let inserted = super::row(&transaction, statement, &values).await?.ok_or(ErrorKind::Internal)?;
-            // After the insert, which waits for a purge of the same id: looking first could miss it.
-            if super::row(&transaction, sql!("is_purged"), &[&image.id.0]).await?.is_some() {
-                return Err(ErrorKind::Duplicate.into());
-            }
+            let inserted = insert(&transaction, image, count_limit).await?;
             commit(transaction).await?;
-            Ok(row::image(&inserted)?)
+            Ok(inserted)
         };
         self.run(ONCE, insert).await
     }
@@ -206,6 +176,42 @@ impl<'a> UpdatedRow<'a> {
     }
 }
 
+/// [`Catalog::insert_image`] as part of a transaction.
+pub(super) async fn insert(transaction: &Transaction<'_>, image: &Image, count_limit: i64) -> Attempt<Image> {
+    let (status, visibility, properties) =
+        (image.status.as_str(), image.visibility.as_str(), Json(&image.properties));
+    let values: [&(dyn ToSql + Sync); 18] = [
+        &image.id.0,
+        &image.owner,
+        &image.name,
+        &status,
+        &visibility,
+        &image.os_hidden,
+        &image.protected,
+        &image.disk_format,
+        &image.container_format,
+        &image.min_disk,
+        &image.min_ram,
+        &image.size,
+        &image.virtual_size,
+        &image.checksum,
+        &image.os_hash_algo,
+        &image.os_hash_value,
+        &image.tags,
+        &properties,
+    ];
+    if let Some(owner) = &image.owner {
+        judge_limit(transaction, owner, Resource::CountTotal, count_limit, 1).await?;
+    }
+    let statement = sql!("insert_image" returning "image");
+    let inserted = super::row(transaction, statement, &values).await?.ok_or(ErrorKind::Internal)?;
+    // After the insert, which waits for a purge of the same id: looking first could miss it.
+    if super::row(transaction, sql!("is_purged"), &[&image.id.0]).await?.is_some() {
+        return Err(ErrorKind::Duplicate.into());
+    }
+    Ok(row::image(&inserted)?)
+}
+
 /// [`Catalog::update_image`] as part of a transaction.
 pub(super) async fn update(transaction: &Transaction<'_>, image: &Image) -> Attempt<Option<Image>> {
     let row = UpdatedRow::of(image);
@@ -213,8 +219,8 @@ pub(super) async fn update(transaction: &Transaction<'_>, image: &Image) -> Atte
     Ok(updated.as_ref().map(row::image).transpose()?)
 }
 
-/// How long the task of a deleted image stays to be seen.
-const CANCELLED_TTL_SECS: f64 = 48.0 * 3600.0;
+/// How long a task that others ended stays to be seen.
+pub(super) const CANCELLED_TTL_SECS: f64 = 48.0 * 3600.0;
 
 /// Serialises what is judged against limits of `owner` until the transaction ends.
 pub(super) async fn lock_owner(transaction: &Transaction<'_>, owner: &str) -> Attempt<()> {

@@ -50,8 +50,12 @@ impl Catalog {
     /// As [`Catalog::list_images`], with the record of the query's marker, which the flow has read to check it.
     pub async fn list_images_after(&self, query: &ImageQuery, marker: Option<&Image>) -> Result<Vec<Image>> {
         let Some(statement) = statement(query, marker) else { return Ok(Vec::new()) };
-        let list = || async { statement.rows(&*self.connection().await?).await };
-        row::images(&self.run(REPEATABLE, list).await?)
+        row::images(&self.list_rows(&statement).await?)
+    }
+
+    /// The rows of a list.
+    pub(super) async fn list_rows(&self, statement: &Statement) -> Result<Vec<Row>> {
+        self.run(REPEATABLE, || async { statement.rows(&*self.connection().await?).await }).await
     }
 
     /// The record of the query's marker, if it has one. None: there is no such image.
@@ -63,8 +67,9 @@ impl Catalog {
 }
 
 /// A statement with the values of its placeholders.
-struct Statement {
-    text: String,
+#[derive(Default)]
+pub(super) struct Statement {
+    pub text: String,
     values: Vec<Value>,
     /// Whether one plan serves all values.
     prepared: bool,
@@ -97,13 +102,13 @@ impl Statement {
     }
 
     /// Adds a value and gives its placeholder.
-    fn bind(&mut self, value: Value) -> String {
+    pub fn bind(&mut self, value: Value) -> String {
         self.values.push(value);
         format!("${}", self.values.len())
     }
 }
 
-enum Value {
+pub(super) enum Value {
     Text(String),
     Texts(Vec<String>),
     Int(i64),
@@ -145,7 +150,7 @@ fn statement(query: &ImageQuery, marker: Option<&Image>) -> Option<Statement> {
         return None;
     }
     let prepared = is_prepared(query);
-    let mut statement = Statement { text: String::new(), values: Vec::new(), prepared };
+    let mut statement = Statement { prepared, ..Statement::default() };
     let filters = filters(&query.filters, &mut statement)?;
     let orders = orders(query, marker, &mut statement);
     let most = if prepared { PREPARED_PAGE } else { query.limit };
@@ -245,7 +250,7 @@ const COLUMNS: &str = include_str!("sql/image_columns.sql").trim_ascii_end();
 /// What a piece reads of an image.
 const RAW_COLUMNS: &str = include_str!("sql/image_raw_columns.sql").trim_ascii_end();
 
-fn word(direction: SortDirection) -> &'static str {
+pub(super) fn word(direction: SortDirection) -> &'static str {
     match direction {
         SortDirection::Ascending => "ASC",
         SortDirection::Descending => "DESC",
@@ -409,7 +414,7 @@ fn keyset(orders: &[Order]) -> String {
     format!("{bound} AND ({})", alternatives.join(" OR "))
 }
 
-fn after(direction: SortDirection) -> &'static str {
+pub(super) fn after(direction: SortDirection) -> &'static str {
     match direction {
         SortDirection::Ascending => ">",
         SortDirection::Descending => "<",

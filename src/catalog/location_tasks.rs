@@ -135,8 +135,8 @@ impl Catalog {
     }
 }
 
-/// Whether this attempt still holds its task.
-async fn holds(transaction: &Transaction<'_>, task: &Task) -> Attempt<bool> {
+/// Whether this attempt still holds its task; if so, for the rest of the transaction.
+pub(super) async fn holds(transaction: &Transaction<'_>, task: &Task) -> Attempt<bool> {
     let held = super::row(transaction, sql!("hold_task"), &[&task.id, &task.attempt]).await?;
     Ok(held.is_some())
 }

@@ -74,6 +74,8 @@ pub(super) fn image(row: &Row) -> Result<Image> {
         updated_at: get(row, "updated_at")?,
         deleted_at: get(row, "deleted_at")?,
         revision: get(row, "revision")?,
+        importing_to: get(row, "importing_to")?,
+        failed_import: get(row, "failed_import")?,
     })
 }
 
@@ -146,25 +148,27 @@ pub(super) fn placements(rows: &[Row]) -> Result<Vec<Placement>> {
     rows.iter().map(placement).collect()
 }
 
+pub(super) fn task_record(row: &Row) -> Result<TaskRecord> {
+    Ok(TaskRecord {
+        id: get(row, "id")?,
+        kind: get(row, "kind")?,
+        status: word(row, "status")?,
+        owner: get(row, "owner")?,
+        user_id: get(row, "user_id")?,
+        request_id: get(row, "request_id")?,
+        image_id: get::<Option<Uuid>>(row, "image_id")?.map(ImageId),
+        input: get(row, "input")?,
+        result: get(row, "result")?,
+        message: get(row, "message")?,
+        progress: get(row, "progress")?,
+        created_at: get(row, "created_at")?,
+        updated_at: get(row, "updated_at")?,
+        expires_at: get(row, "expires_at")?,
+    })
+}
+
 pub(super) fn task_records(rows: &[Row]) -> Result<Vec<TaskRecord>> {
-    let record = |row| {
-        Ok(TaskRecord {
-            id: get(row, "id")?,
-            kind: get(row, "kind")?,
-            status: word(row, "status")?,
-            owner: get(row, "owner")?,
-            user_id: get(row, "user_id")?,
-            request_id: get(row, "request_id")?,
-            image_id: get::<Option<Uuid>>(row, "image_id")?.map(ImageId),
-            input: get(row, "input")?,
-            result: get(row, "result")?,
-            message: get(row, "message")?,
-            created_at: get(row, "created_at")?,
-            updated_at: get(row, "updated_at")?,
-            expires_at: get(row, "expires_at")?,
-        })
-    };
-    rows.iter().map(record).collect()
+    rows.iter().map(task_record).collect()
 }
 
 /// Open tasks by the image they work on.
@@ -182,8 +186,11 @@ pub(super) fn task(row: &Row) -> Result<Task> {
         request_id: get(row, "request_id")?,
         image_id: get::<Option<Uuid>>(row, "image_id")?.map(ImageId),
         input: get(row, "input")?,
+        secret: get::<Option<String>>(row, "secret")?.map(Into::into),
         message: get(row, "message")?,
         attempt: get(row, "attempt")?,
+        failures: get(row, "failures")?,
+        losses: get(row, "losses")?,
         created_at: get(row, "created_at")?,
     })
 }

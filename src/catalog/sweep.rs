@@ -93,6 +93,16 @@ impl Catalog {
         self.run(REPEATABLE, expire).await
     }
 
+    /// Images `importing` that no task works on → `queued`, what they have of data → garbage. Every end of an import moves its image, so there should be
+    /// none. Returns how many.
+    pub async fn requeue_stuck_imports(&self, limit: i64) -> Result<u64> {
+        let requeued = self.change(REPEATABLE, sql!("stuck_imports"), &[&limit]).await?;
+        let requeued: i64 = requeued
+            .map_or(Ok(0), |row| row.try_get(0))
+            .map_err(|e| Error::caused(ErrorKind::Internal, e))?;
+        Ok(requeued.unsigned_abs())
+    }
+
     /// Removes finished tasks past their expiry. Returns how many.
     pub async fn expire_tasks(&self, limit: i64) -> Result<u64> {
         self.execute(REPEATABLE, sql!("expire_tasks"), &[&limit]).await

@@ -1,12 +1,13 @@
 //! The queue. `due_at` means "run at" while pending and "lease ends" while processing, so one query finds both new
 //! work and work of a runner that died; `attempt` fences every later update.
-//! An attempt that is released uncounted gives its number back, so its runner must not touch the task again.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::domain::image::{ImageId, Status};
@@ -33,6 +34,20 @@ pub struct NewTask {
     pub image_id: Option<ImageId>,
     /// Parameters.
     pub input: Value,
+    /// What it needs and nobody may read; kept until the task ends.
+    pub secret: Option<SecretString>,
+}
+
+impl NewTask {
+    /// In the order of `insert_task.sql`.
+    pub(super) fn values<'a>(
+        &'a self,
+        image: &'a Option<Uuid>,
+        secret: &'a Option<&'a str>,
+    ) -> [&'a (dyn ToSql + Sync); 8] {
+        let (owner, user, request) = (&self.owner, &self.user_id, &self.request_id);
+        [&self.id, &self.kind, owner, user, request, image, &self.input, secret]
+    }
 }
 
 impl Catalog {
@@ -41,10 +56,8 @@ impl Catalog {
     /// # Errors
     /// `Duplicate` when the image has an open task already.
     pub async fn insert_task(&self, task: &NewTask) -> Result<()> {
-        let image = task.image_id.map(|id| id.0);
-        let (owner, user, request) = (&task.owner, &task.user_id, &task.request_id);
-        let values: super::Values<'_> = &[&task.id, &task.kind, owner, user, request, &image, &task.input];
-        self.execute(ONCE, sql!("insert_task"), values).await?;
+        let (image, secret) = (task.image_id.map(|id| id.0), exposed(task));
+        self.execute(ONCE, sql!("insert_task"), &task.values(&image, &secret)).await?;
         Ok(())
     }
 
@@ -56,12 +69,15 @@ impl Catalog {
 
     /// Tasks of an image that have not expired, the newest first: all of them, or those of `project` and of nobody.
     pub async fn tasks_of(&self, id: ImageId, all: bool, project: Option<&str>) -> Result<Vec<TaskRecord>> {
-        row::task_records(&self.rows(sql!("tasks_of_image"), &[&id.0, &all, &project]).await?)
+        row::task_records(&self.rows(sql!(select "task" "tasks_of_image"), &[&id.0, &all, &project]).await?)
     }
 
-    /// Claims the oldest due task: `processing`, `attempt + 1`, lease running. None: nothing is due.
-    pub async fn claim_task(&self, lease: Duration) -> Result<Option<Task>> {
-        let claimed = self.change(REPEATABLE, sql!("claim_task"), &[&seconds(lease)]).await?;
+    /// Claims a due task: `processing`, `attempt + 1`, lease running. Of the projects with tasks that are due comes the
+    /// one that the fewest are running for, with its oldest; never one of `passed_over` (the empty text stands for
+    /// nobody). None: nothing is due.
+    pub async fn claim_task(&self, lease: Duration, passed_over: &[String]) -> Result<Option<Task>> {
+        let values: super::Values<'_> = &[&seconds(lease), &passed_over];
+        let claimed = self.change(REPEATABLE, sql!("claim_task"), values).await?;
         claimed.as_ref().map(row::task).transpose()
     }
 
@@ -77,9 +93,16 @@ impl Catalog {
         Ok(self.execute(REPEATABLE, sql!("heartbeat_task"), values).await? == 1)
     }
 
-    /// Ends the attempt in `success`; the row is kept for `ttl`. Repeatable. False: fenced out.
-    pub async fn succeed_task(&self, id: Uuid, attempt: i32, result: &Value, ttl: Duration) -> Result<bool> {
-        let values: super::Values<'_> = &[&id, &attempt, result, &seconds(ttl)];
+    /// Ends the attempt in `success`, noting how far it came; the row is kept for `ttl`. Repeatable. False: fenced out.
+    pub async fn succeed_task(
+        &self,
+        id: Uuid,
+        attempt: i32,
+        result: &Value,
+        progress: &Value,
+        ttl: Duration,
+    ) -> Result<bool> {
+        let values: super::Values<'_> = &[&id, &attempt, result, &seconds(ttl), progress];
         Ok(self.execute(REPEATABLE, sql!("succeed_task"), values).await? == 1)
     }
 
@@ -112,19 +135,21 @@ impl Catalog {
         self.run(REPEATABLE, fail).await
     }
 
-    /// Gives the task back, due after `delay`. `counted` false (drain) takes the attempt's count back by making it
-    /// not count towards the limit. False: fenced out.
-    pub async fn release_task(&self, id: Uuid, attempt: i32, delay: Duration, counted: bool) -> Result<bool> {
-        let values: super::Values<'_> = &[&id, &attempt, &seconds(delay), &counted];
+    /// Gives the task back, due after `delay`; `failed` tells whether the attempt counts as a failure. False: fenced
+    /// out.
+    pub async fn release_task(&self, id: Uuid, attempt: i32, delay: Duration, failed: bool) -> Result<bool> {
+        let values: super::Values<'_> = &[&id, &attempt, &seconds(delay), &failed];
         Ok(self.execute(ONCE, sql!("release_task"), values).await? == 1)
     }
 }
 
 /// [`Catalog::insert_task`] as part of a transaction.
 pub(super) async fn insert(transaction: &Transaction<'_>, task: &NewTask) -> Attempt<()> {
-    let image = task.image_id.map(|id| id.0);
-    let (owner, user, request) = (&task.owner, &task.user_id, &task.request_id);
-    let values: super::Values<'_> = &[&task.id, &task.kind, owner, user, request, &image, &task.input];
-    super::execute(transaction, sql!("insert_task"), values).await?;
+    let (image, secret) = (task.image_id.map(|id| id.0), exposed(task));
+    super::execute(transaction, sql!("insert_task"), &task.values(&image, &secret)).await?;
     Ok(())
+}
+
+pub(super) fn exposed(task: &NewTask) -> Option<&str> {
+    task.secret.as_ref().map(ExposeSecret::expose_secret)
 }

@@ -3,18 +3,40 @@
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use crate::domain::image::{Image, ImageId, Status};
+use crate::domain::inherited::Inherited;
 use crate::domain::quota::{self, Resource};
+use crate::domain::task::Task;
 
 use super::blobs::Blob;
 use super::images::lock_owner;
+use super::location_tasks::holds;
 use super::retry::{Attempt, PATIENT, REPEATABLE};
 use super::row::{self, sql};
 use super::usage::{Quota, judge, judge_growth, judge_limit};
 use super::{Catalog, ErrorKind, Result, bytes, commit, seconds};
+
+/// What an upload does to its image when it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// The data become those of the image: `queued → saving`.
+    Saving,
+    /// The data wait for their import: `queued → uploading`.
+    Uploading,
+}
+
+impl Begin {
+    fn status(self) -> Status {
+        match self {
+            Self::Saving => Status::Saving,
+            Self::Uploading => Status::Uploading,
+        }
+    }
+}
 
 /// An upload that begins.
 #[derive(Debug, Clone)]
@@ -23,6 +45,8 @@ pub struct NewUpload {
     pub blob_id: Uuid,
     /// Image the data is for.
     pub image_id: ImageId,
+    /// What it does to the image.
+    pub begin: Begin,
     /// Store id.
     pub store: String,
     /// Object key.
@@ -37,15 +61,17 @@ pub struct NewUpload {
     pub quota: u64,
     /// Uploads of the owner at a time; negative: no limit.
     pub uploading_limit: i64,
-    /// MiB of the owner in images; negative: no limit.
+    /// MiB of the owner in images; negative: no limit. Not for data that wait for their import.
     pub size_limit: i64,
+    /// MiB of the owner in staging; negative: no limit. Only for data that wait for their import.
+    pub stage_limit: i64,
 }
 
 /// What became of the start of an upload.
 #[expect(clippy::large_enum_variant, reason = "made once per upload and taken apart at once")]
 #[derive(Debug)]
 pub enum Started {
-    /// The image is `saving` and the ledger row is written.
+    /// The image is `saving` or `uploading` and the ledger row is written.
     Begun(Image),
     /// The image is in this state and takes no data (`None`: it is gone).
     NotQueued(Option<Status>),
@@ -68,19 +94,48 @@ pub struct Stored {
     pub os_hash_value: String,
 }
 
+impl Stored {
+    /// All digests by algorithm, as the ledger keeps them.
+    pub fn digests(&self) -> Value {
+        json!({ "md5": self.checksum, self.os_hash_algo: self.os_hash_value })
+    }
+}
+
+/// Data that wait for their import.
+#[derive(Debug, Clone, Copy)]
+pub struct Staged<'a> {
+    /// What is known of them.
+    pub stored: &'a Stored,
+    /// What content inspection saw.
+    pub findings: &'a Value,
+    /// What the image takes over from the one elsewhere that they are a copy of.
+    pub inherited: Option<&'a Inherited>,
+    /// How long they wait.
+    pub ttl: Duration,
+    /// The import that fetched them; none for those of a request.
+    pub task: Option<&'a Task>,
+}
+
+impl Staged<'_> {
+    /// The state that the image must be in.
+    fn image_is(&self) -> Status {
+        if self.task.is_some() { Status::Importing } else { Status::Uploading }
+    }
+}
+
 /// What became of the end of an upload.
 #[expect(clippy::large_enum_variant, reason = "made once per upload and taken apart at once")]
 #[derive(Debug)]
 pub enum Finished {
-    /// The object is live and the image `active`.
-    Active(Image),
+    /// The object is complete and the image has moved on.
+    Done(Image),
     /// The lease was lost or the image deleted meanwhile (its state, if the row is still there); the object is
     /// garbage.
     Lost(Option<Status>),
 }
 
 impl Catalog {
-    /// Transaction A: image `queued → saving` and a ledger row `writing` with a lease, or neither. Quota is judged
+    /// Transaction A: image out of `queued` as [`NewUpload::begin`] says and a ledger row `writing` with a lease, or neither. Quota is judged
     /// under the owner's advisory lock, so that the sum of all uploads never exceeds it. Images without an owner
     /// are nobody's usage.
     ///
@@ -105,8 +160,9 @@ impl Catalog {
                     None => Err(refusal),
                 };
             }
-            let saving = sql!("start_saving" returning "image");
-            let Some(saving) = super::row(&transaction, saving, &[&image]).await? else {
+            let start = sql!("start_upload" returning "image");
+            let status = upload.begin.status().as_str();
+            let Some(begun) = super::row(&transaction, start, &[&image, &status]).await? else {
                 return not_queued(&transaction, upload).await;
             };
             let (on_failure, lease) = (upload.on_failure.as_str(), seconds(upload.lease));
@@ -117,7 +173,7 @@ impl Catalog {
             )
             .await?;
             commit(transaction).await?;
-            Ok(Started::Begun(row::image(&saving)?))
+            Ok(Started::Begun(row::image(&begun)?))
         };
         self.run(REPEATABLE, start).await
     }
@@ -163,7 +219,7 @@ impl Catalog {
     pub async fn finish_upload(&self, blob: Uuid, stored: &Stored, quota: Quota) -> Result<Finished> {
         let size = bytes(stored.size)?;
         let virtual_size = stored.virtual_size.map(bytes).transpose()?;
-        let digests = json!({ "md5": stored.checksum, stored.os_hash_algo: stored.os_hash_value });
+        let digests = stored.digests();
         let finish = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
@@ -189,7 +245,56 @@ impl Catalog {
                 &[&image, &size, &stored.checksum, algorithm, hash, &virtual_size];
             let active = super::row(&transaction, activate, values).await?.ok_or(ErrorKind::Internal)?;
             commit(transaction).await?;
-            Ok(Finished::Active(row::image(&active)?))
+            Ok(Finished::Done(row::image(&active)?))
+        };
+        self.run(PATIENT, finish).await
+    }
+
+    /// The end of staging: object `writing → staged`, with what content inspection saw of it, until `ttl` is over. The
+    /// image, `uploading` or held by the import of `task`, learns its size. When either is not possible the object
+    /// becomes garbage. Repeatable.
+    ///
+    /// # Errors
+    /// `QuotaExceeded`, `OverLimit`, with nothing changed.
+    pub async fn finish_staging(&self, blob: Uuid, staged: &Staged<'_>, quota: Quota) -> Result<Finished> {
+        let size = bytes(staged.stored.size)?;
+        let digests = staged.stored.digests();
+        let finish = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let Some(found) = super::row(&transaction, sql!("blob_of_upload"), &[&blob]).await? else {
+                return Ok(Finished::Lost(None));
+            };
+            let image: Uuid = found.try_get("image_id")?;
+            if found.try_get::<_, &str>("state")? == "writing" {
+                let writer = (blob, found.try_get("owner")?, found.try_get("size")?);
+                judge_growth(&transaction, writer, staged.stored.size, quota).await?;
+            }
+            let status = lock_image(&transaction, image).await?;
+            let values: super::Values<'_> = &[
+                &blob,
+                &size,
+                &staged.stored.etag,
+                &digests,
+                staged.findings,
+                &seconds(staged.ttl),
+                &staged.inherited.map(Json),
+            ];
+            if status != Some(staged.image_is())
+                || super::execute(&transaction, sql!("finish_staging"), values).await? == 0
+            {
+                return settled(transaction, blob, image, size, status).await;
+            }
+            let record = sql!("record_staged" returning "image");
+            let record = super::row(&transaction, record, &[&image, &size]).await?;
+            let record = record.ok_or(ErrorKind::Internal)?;
+            if let Some(task) = staged.task
+                && !holds(&transaction, task).await?
+            {
+                return Ok(Finished::Lost(status));
+            }
+            commit(transaction).await?;
+            Ok(Finished::Done(row::image(&record)?))
         };
         self.run(PATIENT, finish).await
     }
@@ -218,7 +323,11 @@ impl Catalog {
 /// Judges the limits of a start, in the order of images-v2.md §11.2; takes the owner's lock only where one is set.
 async fn judge_start(transaction: &Transaction<'_>, owner: &str, upload: &NewUpload) -> Attempt<()> {
     let size = quota::mib(upload.reserve);
-    judge_limit(transaction, owner, Resource::SizeTotal, upload.size_limit, size).await?;
+    let (resource, limit) = match upload.begin {
+        Begin::Saving => (Resource::SizeTotal, upload.size_limit),
+        Begin::Uploading => (Resource::StageTotal, upload.stage_limit),
+    };
+    judge_limit(transaction, owner, resource, limit, size).await?;
     judge_limit(transaction, owner, Resource::CountUploading, upload.uploading_limit, 1).await?;
     if upload.quota > 0 {
         lock_owner(transaction, owner).await?;
@@ -248,7 +357,7 @@ async fn lock_image(transaction: &Transaction<'_>, id: Uuid) -> Attempt<Option<S
     Ok(row.as_ref().map(row::status).transpose()?)
 }
 
-/// The end of an upload whose image is not being saved: either it was finished before, or it was lost.
+/// The end of an upload whose image does not wait for it: either it was finished before, or it was lost.
 async fn settled(
     transaction: Transaction<'_>,
     blob: Uuid,
@@ -256,10 +365,9 @@ async fn settled(
     size: i64,
     status: Option<Status>,
 ) -> Attempt<Finished> {
-    if let Some(image) =
-        super::row(&transaction, sql!(select "image" "image_of_live_blob"), &[&image, &blob]).await?
-    {
-        return Ok(Finished::Active(row::image(&image)?));
+    let complete = sql!(select "image" "image_of_complete_blob");
+    if let Some(image) = super::row(&transaction, complete, &[&image, &blob]).await? {
+        return Ok(Finished::Done(row::image(&image)?));
     }
     super::execute(&transaction, sql!("discard_finished_blob"), &[&blob, &size]).await?;
     commit(transaction).await?;

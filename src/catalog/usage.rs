@@ -19,8 +19,10 @@ use super::{Catalog, Error, ErrorKind, Result};
 pub struct Quota {
     /// Storage quota in bytes; 0: none.
     pub bytes: u64,
-    /// `image_size_total` in MiB; negative: none.
-    pub size_total: i64,
+    /// Whether the bytes become those of an image or wait in staging.
+    pub resource: Resource,
+    /// How much of that there may be, in MiB; negative: no limit.
+    pub limit: i64,
 }
 
 impl Quota {
@@ -29,12 +31,12 @@ impl Quota {
 
     /// A storage quota alone.
     pub const fn of_bytes(bytes: u64) -> Self {
-        Self { bytes, size_total: -1 }
+        Self { bytes, resource: Resource::SizeTotal, limit: -1 }
     }
 
     /// Whether there is no bound.
     pub fn is_none(self) -> bool {
-        self.bytes == 0 && self.size_total < 0
+        self.bytes == 0 && self.limit < 0
     }
 }
 
@@ -46,6 +48,25 @@ impl Catalog {
         let bytes: i64 =
             counted.map_or(Ok(0), |row| row.try_get(0)).map_err(|e| Error::caused(ErrorKind::Internal, e))?;
         Ok(bytes.unsigned_abs())
+    }
+
+    /// Whether a project may have `delta` more of a resource, in its unit; for requests that are judged before anything
+    /// is known of their image.
+    ///
+    /// # Errors
+    /// `OverLimit`.
+    pub async fn check_limit(&self, owner: &str, resource: Resource, limit: i64, delta: i64) -> Result<()> {
+        if limit < 0 {
+            return Ok(());
+        }
+        let check = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let used = used_of(&transaction, owner, resource, None).await?;
+            let judged = quota::judge(resource, limit, used, delta);
+            Ok(judged.map_err(|over| Error::plain(ErrorKind::OverLimit(over)))?)
+        };
+        self.run(REPEATABLE, check).await
     }
 
     /// What a project has of every limited resource, in the unit of its limit.
@@ -80,7 +101,18 @@ pub(super) async fn judge_limit(
     Ok(quota::judge(resource, limit, used, delta).map_err(|over| Error::plain(ErrorKind::OverLimit(over)))?)
 }
 
-/// Judges `image_size_total` for a writer whose data turn out to be larger than it was charged for. It may overshoot
+/// Judges `image_count_uploading` for an image of `owner` that is counted already.
+pub(super) async fn judge_own_upload(transaction: &Transaction<'_>, owner: &str, limit: i64) -> Attempt<()> {
+    if limit < 0 {
+        return Ok(());
+    }
+    let resource = Resource::CountUploading;
+    lock_owner(transaction, owner).await?;
+    let others = used_of(transaction, owner, resource, None).await? - 1;
+    Ok(quota::judge(resource, limit, others, 1).map_err(|over| Error::plain(ErrorKind::OverLimit(over)))?)
+}
+
+/// Judges the limit for a writer whose data turn out to be larger than it was charged for. It may overshoot
 /// the limit, as no size was known; not so where others have reached the limit meanwhile, or several at once would
 /// overshoot it by any amount.
 async fn judge_overshoot(
@@ -88,14 +120,14 @@ async fn judge_overshoot(
     owner: &str,
     blob: Uuid,
     total: u64,
-    limit: i64,
+    Quota { resource, limit, .. }: Quota,
 ) -> Attempt<()> {
     if limit < 0 {
         return Ok(());
     }
-    let others = used_of(transaction, owner, Resource::SizeTotal, Some(blob)).await?;
+    let others = used_of(transaction, owner, resource, Some(blob)).await?;
     let delta = quota::mib(total);
-    match quota::judge(Resource::SizeTotal, limit, others, 0) {
+    match quota::judge(resource, limit, others, 0) {
         Ok(()) => Ok(()),
         Err(over) => Err(ErrorKind::OverLimit(quota::Overrun { delta, ..over }).into()),
     }
@@ -116,7 +148,7 @@ pub(super) async fn judge_growth(
     if u64::try_from(held).is_ok_and(|held| held >= total) {
         return Ok(());
     }
-    judge_overshoot(transaction, owner, blob, total, quota.size_total).await
+    judge_overshoot(transaction, owner, blob, total, quota).await
 }
 
 async fn used_of(
@@ -127,12 +159,12 @@ async fn used_of(
 ) -> Attempt<i64> {
     let in_mib = |bytes: i64| quota::mib(bytes.unsigned_abs());
     match resource {
-        Resource::SizeTotal => {
-            let values: super::Values<'_> = &[&owner, &except];
-            let row = super::row(transaction, sql!("size_used"), values).await?.ok_or(ErrorKind::Internal)?;
-            Ok(in_mib(row.try_get(0)?))
+        Resource::SizeTotal | Resource::StageTotal => {
+            let statement =
+                if resource == Resource::SizeTotal { sql!("size_used") } else { sql!("stage_used") };
+            let row = super::row(transaction, statement, &[&owner, &except]).await?;
+            Ok(in_mib(row.ok_or(ErrorKind::Internal)?.try_get(0)?))
         }
-        Resource::StageTotal => Ok(in_mib(count(transaction, sql!("stage_used"), owner).await?)),
         Resource::CountTotal => count(transaction, sql!("count_images"), owner).await,
         Resource::CountUploading => count(transaction, sql!("count_uploads"), owner).await,
     }

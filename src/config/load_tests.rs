@@ -266,7 +266,7 @@ fn all_problems_are_reported_at_once() {
 #[test]
 fn each_rule_is_checked() {
     type Break = fn(&mut Config);
-    let cases: [(&str, Break); 20] = [
+    let cases: [(&str, Break); 23] = [
         ("`default_store`", |c| c.default_store = Some("nope".to_owned())),
         ("default_store", |c| {
             c.stores.insert("b".to_owned(), c.stores["s3"].clone());
@@ -291,6 +291,9 @@ fn each_rule_is_checked() {
         ("memory_budget", |c| c.data.memory_budget = ByteSize((32 << 20) - 1)),
         ("cors_origins", |c| c.server.cors_origins.push("*".to_owned())),
         ("import.methods", |c| c.import.methods.push("magic".to_owned())),
+        ("import.plugins", |c| c.import.plugins.push("image_conversion".to_owned())),
+        ("import.plugins", |c| c.import.plugins.push("magic".to_owned())),
+        ("import.inject", |c| drop(c.import.inject.insert("owner".to_owned(), "me".to_owned()))),
         ("no event and no group `image.creat`", |c| {
             c.notifications.disabled = vec!["task".to_owned(), "image.creat".to_owned()];
         }),
@@ -332,4 +335,11 @@ fn the_shape_covers_the_tree() {
     assert_eq!(shape.unknown_keys(&printed), Vec::<Vec<String>>::new());
     let path: Vec<String> = ["import", "allowed_ports"].map(str::to_owned).into();
     assert!(shape.find(&path).is_some());
+}
+
+/// The names of properties are the operator's own.
+#[test]
+fn properties_of_imports_have_names_of_their_own() {
+    let config = from("[import]\ninject = { pipeline = 'imported' }\n", &[]).unwrap();
+    assert_eq!(config.import.inject["pipeline"], "imported");
 }

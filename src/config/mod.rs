@@ -4,6 +4,7 @@
 //! setting is handed its section. Loading and printing live in [`load`]; this page is the tree alone.
 
 mod identity;
+mod import;
 pub mod load;
 pub mod notifications;
 mod shape;
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use identity::{HeaderIdentity, Identity, IdentityMode, Keystone, NoIdentity};
+pub use import::Import;
 pub use notifications::Notifications;
 use units::{ByteSize, duration, secret};
 pub use validate::validate;
@@ -296,36 +298,6 @@ impl HashAlgorithm {
     }
 }
 
-/// `import`: fetching of what users name.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Import {
-    /// Import methods offered by v2; none as long as there is no import.
-    pub methods: Vec<String>,
-    /// Ports that may be connected to; empty means any.
-    pub allowed_ports: Vec<u16>,
-    /// Hosts that may be named; empty means any.
-    pub allowed_hosts: Vec<String>,
-    /// Hosts that may not be named.
-    pub denied_hosts: Vec<String>,
-    /// Whether images may be registered whose data stays at an `http(s)` URL.
-    pub allow_http_locations: bool,
-    /// Whether data registered by `POST /v2/images/{id}/locations` is read and hashed; without it the digest that a
-    /// caller gives is believed.
-    pub do_secure_hash: bool,
-    /// Whether addresses that are not global may be connected to.
-    pub allow_private_networks: bool,
-    /// Longest chain of redirects.
-    pub max_redirects: usize,
-}
-
-impl Import {
-    /// Whether an import method is offered.
-    pub fn offers(&self, method: &str) -> bool {
-        self.methods.iter().any(|offered| offered == method)
-    }
-}
-
 /// `data`: streaming.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -477,21 +449,6 @@ impl Default for Images {
             checksum: true,
             delayed_delete: false,
             scrub_time: Duration::ZERO,
-        }
-    }
-}
-
-impl Default for Import {
-    fn default() -> Self {
-        Self {
-            methods: Vec::new(),
-            allowed_ports: vec![80, 443],
-            allowed_hosts: Vec::new(),
-            denied_hosts: Vec::new(),
-            allow_http_locations: false,
-            do_secure_hash: true,
-            allow_private_networks: false,
-            max_redirects: 5,
         }
     }
 }

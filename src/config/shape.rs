@@ -68,6 +68,8 @@ impl Shape {
                 path.push(key);
                 match value.as_dict() {
                     Some(section) => walk(section, path, visit),
+                    // any name does there, so it is no correction
+                    None if key == ANY => {}
                     None => visit(path),
                 }
                 path.pop();
@@ -155,7 +157,12 @@ fn everything() -> Config {
             property_protection_file: file(),
             property_protection_rule_format: RuleFormat::Roles,
         },
-        import: Import { allowed_hosts: list(), denied_hosts: list(), ..Import::default() },
+        import: Import {
+            allowed_hosts: list(),
+            denied_hosts: list(),
+            inject: [(ANY.to_owned(), String::new())].into(),
+            ..Import::default()
+        },
         telemetry: Telemetry { log_format: Some(LogFormat::Json), log_filter: text() },
         limits: super::Limits::default(),
         images: Images {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use url::Url;
 
-use crate::domain::event;
+use crate::domain::{attributes, event, import, text};
 
 use super::load::ConfigError;
 use super::units::ByteSize;
-use super::{Config, IdentityMode, Store};
+use super::{Config, IdentityMode, Import, Store};
 
 const MIB: u64 = 1 << 20;
 /// Limits of the S3 protocol for a part of a multipart upload.
@@ -18,7 +18,6 @@ const SMALLEST_PART: u64 = 5 * MIB;
 const LARGEST_PART: u64 = 5 << 30;
 /// Size of the first parts where a store names none.
 const USUAL_PART: ByteSize = ByteSize(16 * MIB);
-const IMPORT_METHODS: [&str; 4] = ["glance-direct", "web-download", "copy-image", "glance-download"];
 
 /// Checks the configuration as a whole.
 pub fn validate(config: &Config) -> Result<(), ConfigError> {
@@ -180,9 +179,16 @@ fn limits(config: &Config, problems: &mut Problems) {
     problems.positive("jobs.sweep_interval", jobs.sweep_interval);
     for method in &config.import.methods {
         problems.require(
-            IMPORT_METHODS.contains(&method.as_str()),
+            import::METHODS.contains(&method.as_str()),
             format_args!("`import.methods`: there is no method `{method}`"),
         );
+    }
+    for refusal in config.import.plugins.iter().filter_map(|name| Import::refuse_plugin(name)) {
+        problems.require(false, refusal);
+    }
+    for (name, value) in &config.import.inject {
+        let fine = attributes::can_be_property(name) && text::check_property(name, Some(value)).is_ok();
+        problems.require(fine, format_args!("`import.inject`: `{name}` cannot be a property"));
     }
 }
 

@@ -34,6 +34,28 @@ pub fn is_reserved(name: &str) -> bool {
     matches!(name, "location" | "deleted" | "deleted_at") || name.starts_with(protection::RESERVED)
 }
 
+/// Attributes that clients set, each in a way of its own.
+const SETTABLE: [&str; 12] = [
+    "container_format",
+    "disk_format",
+    "id",
+    "locations",
+    "min_disk",
+    "min_ram",
+    "name",
+    "os_hidden",
+    "owner",
+    "protected",
+    "tags",
+    "visibility",
+];
+
+/// Whether an additional property may have this name.
+pub fn can_be_property(name: &str) -> bool {
+    let taken = [DERIVED.as_slice(), &READ_ONLY, &SETTABLE];
+    !taken.iter().any(|taken| taken.contains(&name)) && !is_reserved(name)
+}
+
 /// The refusal of an attribute that is [`DERIVED`], [`READ_ONLY`], or fixed once the image is made.
 pub fn read_only(name: &str) -> Error {
     Error::forbidden(format!("Attribute '{name}' is read-only."))

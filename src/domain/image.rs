@@ -183,6 +183,12 @@ pub struct Image {
     pub deleted_at: Option<OffsetDateTime>,
     /// Grows with every change; an update names the revision it was computed from.
     pub revision: i64,
+    /// Stores that the last import has still to put the data into; none where there was no import
+    /// (`os_glance_importing_to_stores`).
+    pub importing_to: Option<Vec<String>>,
+    /// Stores that the last import could not put the data into; none where there was no import
+    /// (`os_glance_failed_import`).
+    pub failed_import: Option<Vec<String>>,
 }
 
 impl Image {

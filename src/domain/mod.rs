@@ -7,6 +7,7 @@ pub mod document;
 pub mod event;
 pub mod image;
 pub mod import;
+pub mod inherited;
 pub mod inspect;
 pub mod member;
 pub mod patch;

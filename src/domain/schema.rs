@@ -5,6 +5,7 @@
 //! PATCH can check one attribute without the rest of the document, and `required` stays out of it (§5.3).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value, json};
@@ -118,7 +119,7 @@ impl ImageSchema {
     /// `Invalid`, naming the attribute that is missing or does not fit.
     pub fn validate(&self, document: &Map<String, Value>) -> Result<()> {
         if let Some(missing) = self.required.iter().find(|name| !document.contains_key(*name)) {
-            return Err(mismatch("a value is required", missing));
+            return Err(mismatch("image", "a value is required", missing));
         }
         document.iter().try_for_each(|(name, value)| self.validate_fragment(name, value))
     }
@@ -130,10 +131,12 @@ impl ImageSchema {
     /// `Invalid`, naming the attribute.
     pub fn validate_fragment(&self, name: &str, value: &Value) -> Result<()> {
         match self.validators.get(name) {
-            Some(validator) => validator.validate(value).map_err(|error| mismatch(&error.to_string(), name)),
+            Some(validator) => {
+                validator.validate(value).map_err(|error| mismatch("image", &error.to_string(), name))
+            }
             // custom properties are text (§4.3)
             None if value.is_string() => Ok(()),
-            None => Err(mismatch(&format!("{value} is not of type \"string\""), name)),
+            None => Err(mismatch("image", &format!("{value} is not of type \"string\""), name)),
         }
     }
 
@@ -174,6 +177,24 @@ pub fn tasks() -> Value {
     let mut properties = shipped(TASK);
     properties.retain(|name, _| !TASK_DETAILS.contains(&name.as_str()));
     collection("tasks", &json!({ "name": "task", "properties": properties }))
+}
+
+/// Holds a document against the schema of tasks.
+///
+/// # Errors
+/// `Invalid`, naming the attribute that does not fit.
+pub fn validate_task(document: &Map<String, Value>) -> Result<()> {
+    static VALIDATORS: LazyLock<BTreeMap<String, Validator>> = LazyLock::new(|| {
+        let compiled =
+            |(name, definition): (String, Value)| (name, compile(&definition).expect("shipped, and tested"));
+        shipped(TASK).into_iter().map(compiled).collect()
+    });
+    document.iter().try_for_each(|(name, value)| match VALIDATORS.get(name) {
+        Some(validator) => {
+            validator.validate(value).map_err(|error| mismatch("task", &error.to_string(), name))
+        }
+        None => Ok(()),
+    })
 }
 
 fn collection(name: &str, item: &Value) -> Value {
@@ -257,9 +278,9 @@ fn wrong(why: String) -> SchemaError {
     SchemaError(why)
 }
 
-fn mismatch(why: &str, name: &str) -> Error {
+fn mismatch(schema: &str, why: &str, name: &str) -> Error {
     let (why, name) = (clip(why, REASON), clip(name, NAME));
-    Error::invalid(format!("Provided object does not match schema 'image': {why} on attribute '{name}'"))
+    Error::invalid(format!("Provided object does not match schema '{schema}': {why} on attribute '{name}'"))
 }
 
 #[cfg(test)]

@@ -17,11 +17,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::faultpoint;
 use crate::fetch::{FetchError, FetchErrorKind, Target as Url};
 
+use super::transfer::{Expected, Passed};
 use super::upload::Upload;
 use super::{Call, Flows, RETRY_AFTER};
-
-/// Attempts before a task fails for good, also those that ended with their process.
-pub const MOST_ATTEMPTS: i32 = 3;
 
 /// Kind of a task that copies from a URL.
 pub const COPY_FROM: &str = "copy_from";
@@ -57,6 +55,7 @@ impl Flows {
             request_id: Some(call.request_id.clone()),
             image_id: Some(image.id),
             input: serde_json::to_value(input).map_err(Error::internal)?,
+            secret: None,
         };
         match self.catalog.insert_task(&task).await {
             Ok(()) => {
@@ -74,7 +73,7 @@ impl Flows {
     ///
     /// # Errors
     /// `kind.retryable()` tells whether another attempt may do better; `Concurrent` that it is not the time for one.
-    pub async fn copy_from(&self, task: &Task) -> Result<ImageId> {
+    pub async fn copy_from(&self, task: &Task, passed: &Passed) -> Result<ImageId> {
         faultpoint::pass("copy.claimed");
         let input: CopyFrom = serde_json::from_value(task.input.clone())
             .map_err(|error| Error::invalid("The task cannot be read.").with_source(error))?;
@@ -85,11 +84,8 @@ impl Flows {
             Status::Queued => {}
             // an earlier attempt ended well and could not say so
             Status::Active | Status::Deactivated => return Ok(image_id),
-            Status::Saving => return Err(busy()),
+            Status::Saving | Status::Uploading | Status::Importing => return Err(busy()),
             _ => return Err(gone()),
-        }
-        if task.attempt > MOST_ATTEMPTS {
-            return Err(Error::invalid("The image data could not be copied in several attempts."));
         }
         let refused = |_| Error::forbidden("The source of the image data may not be read.");
         let url = self.fetcher.parse(&input.url).map_err(refused)?;
@@ -98,13 +94,17 @@ impl Flows {
         let upload = Upload {
             image_id,
             store: input.store,
-            length: source.size(),
-            // API parity: what the source says of its size replaces what the client said
-            expected_size: None,
-            expected_checksum: image.checksum.clone(),
-            on_failure: Status::Queued,
+            expected: Expected {
+                length: source.size(),
+                // API parity: what the source says of its size replaces what the client said
+                size: None,
+                checksum: image.checksum.clone(),
+                on_failure: Status::Queued,
+                if_deleted: ErrorKind::PreconditionFailed,
+                bounds_itself: true,
+            },
             rules: Dialect::V1,
-            if_deleted: ErrorKind::PreconditionFailed,
+            passed: passed.clone(),
         };
         let stream = source.into_stream().map_err(Into::into).boxed();
         let image = self.upload(upload, stream).await.map_err(attempt_error)?;
@@ -119,7 +119,7 @@ fn busy() -> Error {
 }
 
 /// What the failure of an upload means for the task behind it: whose fault it was, and whether to try again.
-fn attempt_error(error: Error) -> Error {
+pub(super) fn attempt_error(error: Error) -> Error {
     let cause = error.source();
     if let Some(broken) = cause.and_then(|cause| cause.downcast_ref::<FetchError>()) {
         return source_error(broken.clone());

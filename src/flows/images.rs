@@ -50,13 +50,7 @@ impl Flows {
         may_write(&call.caller)?;
         self.allow_new(call, &attributes)?;
         self.allow_sources(call, &sources)?;
-        for name in attributes.properties.keys() {
-            self.allow_property(call, Operation::Create, name)?;
-        }
-        self.check_quotas(&attributes)?;
-        if let Some(refusal) = refused {
-            return Err(refusal);
-        }
+        self.allow_content(call, &attributes, refused)?;
         let mut sources = self.check_sources(call, sources, attributes.size)?;
         self.measure_remote(&mut sources).await?;
         if sources.remote_size.is_some() {
@@ -70,6 +64,33 @@ impl Flows {
         let image = self.insert(call, id, attributes, status).await?;
         faultpoint::pass("image.inserted");
         self.fill(call, image, sources).await
+    }
+
+    /// The record that [`Flows::create_image`] would make of a document without sources, for who makes it later. It is
+    /// not stored.
+    ///
+    /// # Errors
+    /// As [`Flows::create_image`], as far as they do not depend on other images.
+    pub(super) fn judge_new(
+        &self,
+        call: &Call,
+        attributes: Attributes,
+        refused: Option<Error>,
+    ) -> Result<Image> {
+        self.allow_new(call, &attributes)?;
+        self.allow_content(call, &attributes, refused)?;
+        attributes.check_ranges()?;
+        let id = wanted_id(attributes.id.as_deref())?;
+        record(id, attributes, call.caller.project.clone(), Status::Queued)
+    }
+
+    /// What an image may hold: protections and quotas, and what its document was refused for.
+    fn allow_content(&self, call: &Call, attributes: &Attributes, refused: Option<Error>) -> Result<()> {
+        for name in attributes.properties.keys() {
+            self.allow_property(call, Operation::Create, name)?;
+        }
+        self.check_quotas(attributes)?;
+        refused.map_or(Ok(()), Err)
     }
 
     /// Policies for the creation of an image with these attributes.
@@ -94,30 +115,7 @@ impl Flows {
         attributes: Attributes,
         status: Status,
     ) -> Result<Image> {
-        let image = Image {
-            id,
-            owner: attributes.owner.unwrap_or_else(|| call.caller.project.clone()),
-            name: attributes.name.flatten(),
-            status,
-            visibility: attributes.visibility.unwrap_or(Visibility::Shared),
-            os_hidden: attributes.os_hidden.unwrap_or_default(),
-            protected: attributes.protected.unwrap_or_default(),
-            disk_format: attributes.disk_format.flatten(),
-            container_format: attributes.container_format.flatten(),
-            min_disk: attributes.min_disk.map_or(Ok(0), i32::try_from).map_err(Error::internal)?,
-            min_ram: attributes.min_ram.map_or(Ok(0), i32::try_from).map_err(Error::internal)?,
-            size: attributes.size,
-            virtual_size: attributes.virtual_size.flatten(),
-            checksum: attributes.checksum.flatten(),
-            os_hash_algo: None,
-            os_hash_value: None,
-            tags: attributes.tags.unwrap_or_default(),
-            properties: attributes.properties,
-            created_at: OffsetDateTime::UNIX_EPOCH,
-            updated_at: OffsetDateTime::UNIX_EPOCH,
-            deleted_at: None,
-            revision: 0,
-        };
+        let image = record(id, attributes, call.caller.project.clone(), status)?;
         let inserted = self.catalog.insert_image(&image, self.config.limits.image_count_total).await;
         inserted.map_err(|error| match error.kind {
             catalog::ErrorKind::Duplicate => {
@@ -286,6 +284,41 @@ impl Flows {
     fn check_property_quota(&self, attempted: usize) -> Result<()> {
         quota::check_count("properties", attempted, self.config.limits.image_property_quota)
     }
+}
+
+/// A new record; `project` owns it unless its attributes say otherwise. Its times and revision are the database's.
+pub(super) fn record(
+    id: ImageId,
+    attributes: Attributes,
+    project: Option<String>,
+    status: Status,
+) -> Result<Image> {
+    Ok(Image {
+        id,
+        owner: attributes.owner.unwrap_or(project),
+        name: attributes.name.flatten(),
+        status,
+        visibility: attributes.visibility.unwrap_or(Visibility::Shared),
+        os_hidden: attributes.os_hidden.unwrap_or_default(),
+        protected: attributes.protected.unwrap_or_default(),
+        disk_format: attributes.disk_format.flatten(),
+        container_format: attributes.container_format.flatten(),
+        min_disk: attributes.min_disk.map_or(Ok(0), i32::try_from).map_err(Error::internal)?,
+        min_ram: attributes.min_ram.map_or(Ok(0), i32::try_from).map_err(Error::internal)?,
+        size: attributes.size,
+        virtual_size: attributes.virtual_size.flatten(),
+        checksum: attributes.checksum.flatten(),
+        os_hash_algo: None,
+        os_hash_value: None,
+        tags: attributes.tags.unwrap_or_default(),
+        properties: attributes.properties,
+        created_at: OffsetDateTime::UNIX_EPOCH,
+        updated_at: OffsetDateTime::UNIX_EPOCH,
+        deleted_at: None,
+        revision: 0,
+        importing_to: None,
+        failed_import: None,
+    })
 }
 
 fn wanted_id(sent: Option<&str>) -> Result<ImageId> {

@@ -21,7 +21,7 @@ use crate::faultpoint;
 use crate::fetch::{Source, Target as Url};
 
 use super::Flows;
-use super::copy_from::{MOST_ATTEMPTS, source_error};
+use super::copy_from::source_error;
 use super::sources::{quota_error, require_formats};
 
 /// Kind of a task that registers a URL as the data of an image.
@@ -58,9 +58,6 @@ impl Flows {
             .map_err(|error| Error::invalid("The task cannot be read.").with_source(error))?;
         let id = task.image_id.ok_or_else(gone)?;
         let image = self.catalog.image(id, None).await?.ok_or_else(gone)?.image;
-        if task.attempt > MOST_ATTEMPTS {
-            return Err(Error::invalid("The location could not be read in several attempts."));
-        }
         let refused = |refusal| Error::forbidden("The location may not be read.").with_source(refusal);
         let url = self.fetcher.parse(&input.loc_url).map_err(refused)?;
         match image.status {

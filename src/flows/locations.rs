@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use crate::catalog;
 use crate::catalog::locations::{Place, Placement};
-use crate::catalog::tasks::NewTask;
 use crate::domain::digest;
 use crate::domain::image::{Image, Status};
 use crate::error::{Error, Result};
@@ -134,15 +133,8 @@ impl Flows {
             loc_url: url.url().to_string(),
             validation_data: claim,
         };
-        let task = NewTask {
-            id: Uuid::new_v4(),
-            kind: LOCATION_IMPORT,
-            owner: call.caller.project.clone(),
-            user_id: call.caller.user.clone(),
-            request_id: Some(call.request_id.clone()),
-            image_id: Some(image.id),
-            input: serde_json::to_value(input).map_err(Error::internal)?,
-        };
+        let input = serde_json::to_value(input).map_err(Error::internal)?;
+        let task = call.task(LOCATION_IMPORT, Some(image.id), input);
         let limit = self.config.limits.image_count_uploading;
         match self.catalog.start_location_import(image.id, &task, limit).await {
             Ok(true) => {

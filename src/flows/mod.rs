@@ -8,8 +8,9 @@ pub mod copy_from;
 pub mod delete;
 pub mod download;
 pub mod events;
-pub mod image_tasks;
 pub mod images;
+pub mod import;
+mod inspection;
 pub mod location_import;
 pub mod locations;
 pub mod members;
@@ -20,9 +21,12 @@ pub mod quotas;
 pub mod scrub;
 pub mod sharing;
 pub mod sources;
+pub mod stage;
 pub mod stores;
 pub mod sweep;
 pub mod tags;
+pub mod tasks;
+pub mod transfer;
 pub mod upload;
 
 use std::fmt;
@@ -30,12 +34,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::blobs::Stores;
 use crate::blobs::budget::Budget;
+use crate::catalog::tasks::NewTask;
 use crate::catalog::{self, Catalog};
 use crate::config::Config;
 use crate::domain::caller::Caller;
@@ -71,6 +78,20 @@ impl Call {
             Dialect::V2 => target,
         }
     }
+
+    /// A task that works for the caller.
+    fn task(&self, kind: &'static str, image_id: Option<ImageId>, input: Value) -> NewTask {
+        NewTask {
+            id: Uuid::new_v4(),
+            kind,
+            owner: self.caller.project.clone(),
+            user_id: self.caller.user.clone(),
+            request_id: Some(self.request_id.clone()),
+            image_id,
+            input,
+            secret: None,
+        }
+    }
 }
 
 /// What the flows work with.
@@ -89,6 +110,8 @@ pub struct Parts {
     pub schema: ImageSchema,
     /// Access to what users name.
     pub fetcher: Fetcher,
+    /// Access to what callers' catalogues name.
+    pub peers: Fetcher,
     /// Who is told of events.
     pub sinks: Vec<Sink>,
     /// Instruments.
@@ -232,6 +255,9 @@ impl From<catalog::Error> for Error {
             }
             catalog::ErrorKind::OverLimit(over) => {
                 Self::limit_exceeded(quotas::refusal(over)).with_source(error)
+            }
+            catalog::ErrorKind::TooManyProperties => {
+                Self::limit_exceeded("The image would have more properties than it may.").with_source(error)
             }
             _ => Self::internal(error),
         }

@@ -28,6 +28,10 @@ pub struct Presented {
     pub direct_url: Option<String>,
     /// The open task that holds its import lock (images-v2.md §14.6).
     pub import_task: Option<Uuid>,
+    /// Stores that an import has yet to fill, in order of id; none before the first import.
+    pub importing_to: Option<Vec<String>>,
+    /// Stores that the last import failed to fill, in order of id; none before the first import.
+    pub failed_import: Option<Vec<String>>,
 }
 
 impl Flows {
@@ -71,6 +75,8 @@ impl Flows {
                 direct_url: best.filter(|_| settings.show_direct_url).map(|best| best.url.clone()),
                 locations: settings.show_multiple_locations.then_some(locations),
                 import_task: tasks.remove(&image.id),
+                importing_to: self.shown_stores(image.importing_to.as_deref()),
+                failed_import: self.shown_stores(image.failed_import.as_deref()),
                 image,
             }
         });
@@ -117,6 +123,14 @@ impl Flows {
         stores
     }
 
+    /// Stores of an import, sorted. Where there is but one store it is not told of (images-v2.md §4.2).
+    fn shown_stores(&self, stores: Option<&[String]>) -> Option<Vec<String>> {
+        let mut shown = stores?.to_vec();
+        shown.retain(|_| self.stores.are_several());
+        shown.sort_unstable();
+        Some(shown)
+    }
+
     async fn open_tasks(&self, images: &[Image]) -> Result<HashMap<ImageId, Uuid>> {
         let busy: Vec<ImageId> =
             images.iter().filter(|image| may_be_busy(image)).map(|image| image.id).collect();
@@ -127,11 +141,14 @@ impl Flows {
     }
 }
 
-/// Whether a task may work on the image: it gets its data, or the hash of data it has. Spares the others a look-up.
+/// Whether a task may work on the image: it gets its data, more copies of data it has, or their hash. Spares the others
+/// a look-up.
 fn may_be_busy(image: &Image) -> bool {
     match image.status {
         Status::Queued | Status::Uploading | Status::Importing => true,
-        Status::Active | Status::Deactivated => image.os_hash_value.is_none(),
+        Status::Active | Status::Deactivated => {
+            image.os_hash_value.is_none() || image.importing_to.as_ref().is_some_and(|to| !to.is_empty())
+        }
         Status::Saving | Status::Killed | Status::PendingDelete | Status::Deleted => false,
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use crate::catalog;
 use crate::config::Limits;
-use crate::domain::quota::{Overrun, Resource};
+use crate::domain::quota::{self, Overrun, Resource};
 use crate::error::{Error, Result};
 
 use super::{Call, Flows};
@@ -34,6 +34,26 @@ impl Flows {
         let with_limit =
             |(resource, usage)| Usage { resource, usage, limit: limit_of(limits, resource).max(-1) };
         Ok(used.map(with_limit).to_vec())
+    }
+}
+
+impl Flows {
+    /// Judges a request of a project for so many more bytes, where known, before anything is known of the image
+    /// (images-v2.md §21.1). What the owner of the image has is judged again when they come.
+    ///
+    /// # Errors
+    /// `LimitExceeded`.
+    pub(super) async fn check_limit(
+        &self,
+        call: &Call,
+        resource: Resource,
+        bytes: Option<u64>,
+    ) -> Result<()> {
+        let Some(project) = call.caller.project.as_deref() else { return Ok(()) };
+        let limit = limit_of(&self.config.limits, resource);
+        let delta = quota::mib(bytes.unwrap_or_default());
+        let checked = self.catalog.check_limit(project, resource, limit, delta).await;
+        checked.map_err(|error| name_limit(error.into(), Some(project)))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::domain::policy::Dialect;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{FetchError, FetchErrorKind, Refusal, Target as Url};
 
+use super::transfer::{Expected, Passed};
 use super::upload::Upload;
 use super::{Call, Flows};
 
@@ -185,14 +186,18 @@ impl Flows {
             return Err(Error::invalid(reason));
         }
         let upload = Upload {
-            expected_size: image.size.filter(|size| *size > 0),
-            expected_checksum: image.checksum.clone(),
             image_id: image.id,
             store,
-            length: data.length,
-            on_failure: Status::Killed,
+            expected: Expected {
+                length: data.length,
+                size: image.size.filter(|size| *size > 0),
+                checksum: image.checksum.clone(),
+                on_failure: Status::Killed,
+                if_deleted: ErrorKind::PreconditionFailed,
+                bounds_itself: false,
+            },
             rules: Dialect::V1,
-            if_deleted: ErrorKind::PreconditionFailed,
+            passed: Passed::default(),
         };
         self.upload(upload, data.stream).await
     }

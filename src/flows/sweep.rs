@@ -19,8 +19,8 @@ const GARBAGE_BATCH: i64 = 32;
 const REMOVAL_LIMIT: Duration = Duration::from_secs(20);
 /// Batches of one kind in one pass, so that a pass ends.
 const MOST_BATCHES: usize = 1000;
-/// How long claimed garbage is left alone by other replicas.
-const GARBAGE_LEASE: Duration = Duration::from_secs(120);
+/// How long claimed garbage is left alone by other replicas, in leases: a dead replica's is taken over like its uploads.
+const GARBAGE_LEASES: u32 = 2;
 /// Objects removed at the same time.
 const PARALLEL_REMOVALS: usize = 8;
 
@@ -35,6 +35,8 @@ pub struct SweepReport {
     pub removed_objects: u64,
     /// Objects that could not be removed yet.
     pub failed_removals: u64,
+    /// Images that were `importing` without a task.
+    pub requeued_imports: u64,
     /// Finished tasks removed.
     pub expired_tasks: u64,
     /// Records of images deleted longer ago than `jobs.deleted_ttl`, emptied.
@@ -51,6 +53,8 @@ impl Flows {
                 Ok(self.catalog.expire_pending_deletes(scrub_time, BATCH).await?)
             })
             .await?,
+            requeued_imports: repeat(|| async { Ok(self.catalog.requeue_stuck_imports(BATCH).await?) })
+                .await?,
             expired_tasks: repeat(|| async { Ok(self.catalog.expire_tasks(BATCH).await?) }).await?,
             purged_images: self.purge(self.config.jobs.deleted_ttl).await?,
             ..SweepReport::default()
@@ -61,7 +65,8 @@ impl Flows {
 
     async fn remove_due_garbage(&self, report: &mut SweepReport) -> Result<()> {
         for _ in 0..MOST_BATCHES {
-            let claimed = self.catalog.claim_garbage(GARBAGE_BATCH, GARBAGE_LEASE).await?;
+            let claimed =
+                self.catalog.claim_garbage(GARBAGE_BATCH, self.config.jobs.lease * GARBAGE_LEASES).await?;
             if claimed.is_empty() {
                 break;
             }

@@ -61,7 +61,7 @@ async fn an_outage_loses_no_upload() {
             proxy.restore();
         },
     );
-    assert!(matches!(finished.unwrap(), Finished::Active(_)));
+    assert!(matches!(finished.unwrap(), Finished::Done(_)));
     assert!(given_up.unwrap().is_some());
     assert_eq!(world.get(failed).await.status, Status::Killed);
     assert_eq!(read.0.unwrap_err().kind, ErrorKind::Unavailable);
@@ -94,7 +94,7 @@ async fn lost_answers_have_no_double_effect() {
         assert!(matches!(started, Started::Begun(_)), "cut at {at} {direction:?}: {started:?}");
         let finished =
             catalog.finish_upload(upload.blob_id, &stored(5), Quota::of_bytes(100_000)).await.unwrap();
-        assert!(matches!(finished, Finished::Active(_)), "cut at {at} {direction:?}: {finished:?}");
+        assert!(matches!(finished, Finished::Done(_)), "cut at {at} {direction:?}: {finished:?}");
         assert_eq!(world.ledger(upload.blob_id).await, Some(("live".to_owned(), false)));
         let image = world.get(new.id).await;
         assert_eq!((image.status, image.revision), (Status::Active, 3), "each step once");

@@ -2,6 +2,7 @@
 
 mod faults;
 mod images;
+mod imports;
 mod lists;
 mod members;
 mod migrate;
@@ -17,7 +18,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Client;
 use uuid::Uuid;
 use vitrine::catalog::Catalog;
-use vitrine::catalog::uploads::{Finished, NewUpload, Started, Stored};
+use vitrine::catalog::uploads::{Begin, Finished, NewUpload, Started, Stored};
 use vitrine::catalog::usage::Quota;
 use vitrine::domain::image::{Image, ImageId, Properties, Status, Visibility};
 
@@ -65,6 +66,8 @@ pub fn image(owner: &str) -> Image {
         updated_at: OffsetDateTime::UNIX_EPOCH,
         deleted_at: None,
         revision: 0,
+        importing_to: None,
+        failed_import: None,
     }
 }
 
@@ -73,6 +76,7 @@ pub fn upload(id: ImageId) -> NewUpload {
     NewUpload {
         blob_id,
         image_id: id,
+        begin: Begin::Saving,
         store: "main".to_owned(),
         key: format!("images/{id}/{blob_id}"),
         reserve: 0,
@@ -81,6 +85,7 @@ pub fn upload(id: ImageId) -> NewUpload {
         quota: 0,
         uploading_limit: NO_LIMIT,
         size_limit: NO_LIMIT,
+        stage_limit: NO_LIMIT,
     }
 }
 
@@ -116,7 +121,7 @@ impl World {
         let id = self.queued(owner).await.id;
         let blob = self.saving(id).await;
         match self.catalog.finish_upload(blob, &stored(size), Quota::NONE).await.unwrap() {
-            Finished::Active(image) => (image, blob),
+            Finished::Done(image) => (image, blob),
             Finished::Lost(status) => panic!("lost to {status:?}"),
         }
     }

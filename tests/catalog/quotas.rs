@@ -69,7 +69,7 @@ async fn the_end_is_judged_by_the_real_size() {
     assert_eq!(over.unwrap_err().kind, ErrorKind::QuotaExceeded);
     assert_eq!(world.ledger(blob).await, Some(("writing".to_owned(), false)), "nothing changed");
     let finished = world.catalog.finish_upload(blob, &stored(100), Quota::of_bytes(100)).await.unwrap();
-    assert!(matches!(finished, Finished::Active(_)));
+    assert!(matches!(finished, Finished::Done(_)));
     assert_eq!(world.catalog.storage_used("p").await.unwrap(), 100);
     assert_eq!(start(&world, "p", 1, 100).await.unwrap_err().kind, ErrorKind::QuotaExceeded);
     start(&world, "p", 1, 0).await.unwrap();
@@ -145,7 +145,7 @@ async fn images_without_an_owner_are_nobodys_usage() {
     assert!(matches!(world.catalog.start_upload(&new).await.unwrap(), Started::Begun(_)));
     let finished =
         world.catalog.finish_upload(new.blob_id, &stored(1000), Quota::of_bytes(10)).await.unwrap();
-    assert!(matches!(finished, Finished::Active(_)));
+    assert!(matches!(finished, Finished::Done(_)));
     assert_eq!(world.catalog.storage_used("").await.unwrap(), 0);
 }
 
@@ -171,7 +171,7 @@ async fn known_sizes_at_once_stay_within_the_size_limit() {
 #[tokio::test]
 async fn an_unknown_size_overshoots_the_size_limit_once() {
     let world = world().await;
-    let quota = Quota { bytes: 0, size_total: 10 };
+    let quota = Quota { limit: 10, ..Quota::NONE };
     let mut blobs = Vec::new();
     for _ in 0..3 {
         let new = NewUpload { size_limit: 10, ..upload(world.queued("p").await.id) };
@@ -183,7 +183,7 @@ async fn an_unknown_size_overshoots_the_size_limit_once() {
     let late = world.catalog.finish_upload(blobs[2], &stored(MIB), quota).await;
     assert_eq!(late.unwrap_err().kind, size_overrun(10, 12, 1));
     let first = world.catalog.finish_upload(blobs[0], &stored(13 * MIB), quota).await.unwrap();
-    assert!(matches!(first, Finished::Active(_)));
+    assert!(matches!(first, Finished::Done(_)));
     let next = NewUpload { size_limit: 10, ..upload(world.queued("p").await.id) };
     assert_eq!(world.catalog.start_upload(&next).await.unwrap_err().kind, size_overrun(10, 13, 0));
 }

@@ -11,13 +11,13 @@ use super::{LEASE, World, stored, upload, world};
 fn lost(finished: Finished) -> Option<Status> {
     match finished {
         Finished::Lost(status) => status,
-        Finished::Active(image) => panic!("{} became active", image.id),
+        Finished::Done(image) => panic!("{} became active", image.id),
     }
 }
 
 fn active(finished: Finished) -> vitrine::domain::image::Image {
     match finished {
-        Finished::Active(image) => image,
+        Finished::Done(image) => image,
         Finished::Lost(status) => panic!("lost to {status:?}"),
     }
 }
@@ -202,7 +202,7 @@ async fn a_delete_a_sweep_and_a_finish_at_once_agree() {
         let status = world.get(id).await.status;
         let (state, _) = world.ledger(blob).await.unwrap();
         match finished.unwrap() {
-            Finished::Active(_) => assert_eq!((status, state.as_str()), (Status::Active, "live"), "{round}"),
+            Finished::Done(_) => assert_eq!((status, state.as_str()), (Status::Active, "live"), "{round}"),
             Finished::Lost(_) => {
                 assert!(matches!(status, Status::Deleted | Status::Killed), "{round}: {status:?}");
                 assert_eq!(state, "garbage", "{round}");

@@ -6,6 +6,7 @@
 mod client;
 mod crash;
 mod database;
+mod imports;
 mod lease;
 mod memory;
 mod quota;

@@ -9,15 +9,6 @@ use crate::support::api::{ADMIN, Service, new_id};
 
 /// Routes of images-v1.md §2 and images-v2.md §3.
 const SPECIFIED: &str = include_str!("specified.txt");
-/// Those that are not served yet. This list may only shrink, and its length stands in its type.
-const NOT_YET: [&str; 6] = [
-    "PUT /v2/images/{id}/stage",
-    "POST /v2/images/{id}/import",
-    "GET /v2/tasks",
-    "POST /v2/tasks",
-    "GET /v2/tasks/{id}",
-    "DELETE /v2/tasks/{id}",
-];
 
 /// Paths that answer every method alike.
 const ANY_METHOD: [&str; 5] = ["/", "/versions", "/healthcheck", "/v1", "/v2"];
@@ -32,7 +23,7 @@ fn everything_specified_is_described() {
         .map(|operation| format!("{} {}", operation.method, operation.path))
         .collect();
     let missing: Vec<&str> = SPECIFIED.lines().filter(|line| !described.contains(*line)).collect();
-    assert_eq!(missing, NOT_YET, "a route that is served now leaves the list; none may enter it");
+    assert!(missing.is_empty(), "not served: {missing:?}");
 }
 
 /// Lines of source files under `dir`, tests and comments left out.

@@ -190,6 +190,11 @@ async fn prepare((service, second): &Stage, fixture: Fixture) -> String {
     member.json(&json!({ "member": { "can_share": false } })).send().await.expect(204);
     match fixture {
         Fixture::Queued | Fixture::Active => {}
+        Fixture::Listed => {
+            let task = "INSERT INTO tasks (id, kind, status, owner, image_id, input, due_at, created_at, updated_at) \
+                        VALUES ('{id}', 'import', 'success', 'alpha', '{id}', '{}', now(), now(), now())";
+            service.sql(&task.replace("{id}", &id)).await;
+        }
         Fixture::Copied => service.copy_to_second(second, &id).await,
         Fixture::Tagged => {
             let tag = service.put(&format!("/v2/images/{id}/tags/present"));

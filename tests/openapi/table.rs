@@ -25,6 +25,8 @@ pub enum Fixture {
     Copied,
     /// With the tag `present`.
     Tagged,
+    /// With a task of the same id.
+    Listed,
 }
 
 /// What is sent.
@@ -43,7 +45,7 @@ pub enum Body {
 }
 
 use Body::{Data, Json, Meta, None, Patch};
-use Fixture::{Active, Copied, Queued, Tagged};
+use Fixture::{Active, Copied, Listed, Queued, Tagged};
 
 const fn row(operation: &'static str, fixture: Fixture, body: Body, expected: [u16; 7]) -> Row {
     Row { operation, fixture, body, expected, absent: false }
@@ -58,6 +60,9 @@ const RENAME: &str = r#"[{"op": "replace", "path": "/name", "value": "new"}]"#;
 const PLACE: &str = r#"{"url": "https://images.example/disk"}"#;
 const SHARE: &str = r#"{"member": "delta"}"#;
 const ACCEPT: &str = r#"{"status": "accepted"}"#;
+const IMPORT: &str = r#"{"method": {"name": "web-download", "uri": "https://8.8.8.8/disk"}}"#;
+const TASK: &str = r#"{"type": "import", "input": {"import_from": "https://8.8.8.8/disk", "import_from_format": "raw",
+    "image_properties": {"disk_format": "raw", "container_format": "bare"}}}"#;
 const MEMBERS: &str = r#"{"memberships": [{"member_id": "gamma"}, {"member_id": "delta"}]}"#;
 
 #[rustfmt::skip]
@@ -118,6 +123,12 @@ pub const TABLE: &[Row] = &[
     row("addLocation",           Queued, Json(PLACE),  [401, 404, 403, 403, 202, 202, 404]),
     row("listLocations",         Active, None,         [401, 404, 403, 403, 403, 200, 404]),
     row("listImageTasks",        Queued, None,         [401, 404, 200, 200, 200, 200, 404]),
+    row("stageImage",            Queued, Data,         [401, 404, 403, 403, 204, 204, 404]),
+    row("importImage",           Queued, Json(IMPORT), [401, 404, 403, 403, 202, 202, 404]),
+    row("listTasks",             Queued, None,         [401, 403, 403, 403, 403, 200, 403]),
+    row("createTask",            Queued, Json(TASK),   [401, 403, 403, 403, 403, 201, 403]),
+    row("showTask",              Listed, None,         [401, 403, 403, 403, 403, 200, 403]),
+    absent("deleteTask",                               [401, 403, 403, 403, 403, 405, 403]),
     absent("listCached",                               [401, 403, 403, 403, 403, 404, 403]),
     absent("clearCache",                               [401, 403, 403, 403, 403, 404, 403]),
     absent("cacheImage",                               [401, 404, 403, 403, 403, 404, 404]),

@@ -36,7 +36,7 @@ async fn a_sweep_says_what_it_did() {
     let id = service.image_id(OWNER, Some(b"abc"), &[]).await;
     let idle = run(&config, &["sweep"]).expect(0).json();
     let nothing = json!({"expired_uploads": 0, "expired_pending_deletes": 0, "removed_objects": 0,
-                         "failed_removals": 0, "expired_tasks": 0, "purged_images": 0});
+                         "failed_removals": 0, "requeued_imports": 0, "expired_tasks": 0, "purged_images": 0});
     assert_eq!(idle, nothing);
     assert_eq!(service.bucket.keys().await.len(), 1);
 

@@ -1,5 +1,7 @@
 //! Plans of every shape of list on 100,000 images: no sequential scan of `images`, no sort of an unbounded part of it.
 
+mod tasks;
+
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 use vitrine::catalog::Catalog;

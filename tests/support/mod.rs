@@ -7,6 +7,7 @@ pub mod chaos;
 pub mod db;
 pub mod file;
 pub mod hook;
+pub mod peer;
 pub mod rabbit;
 pub mod s3;
 pub mod server;

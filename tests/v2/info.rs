@@ -10,7 +10,7 @@ use vitrine::error::ErrorKind;
 async fn v2_316_import_methods() {
     let service = Service::start().await;
     let body = send(&service, READER, "GET", "/v2/info/import").await.expect(200).json();
-    let methods = json!([]);
+    let methods = json!(["glance-direct", "web-download", "copy-image"]);
     let text = body["import-methods"]["description"].clone();
     assert!(text.is_string());
     let expected = json!({"import-methods": {"description": text, "type": "array", "value": methods}});

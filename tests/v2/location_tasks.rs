@@ -325,7 +325,7 @@ async fn crashed() -> (Service, Source, String, String) {
     assert_eq!(shown["status"], "importing");
     assert_eq!(shown["os_glance_import_task"], tasks(&service, OWNER, &id).await[0]["id"]);
     add(&service, OWNER, &id, &json!({ "url": url })).await.expect(409);
-    let task = service.flows.catalog.claim_task(Duration::ZERO).await.unwrap().unwrap();
+    let task = service.flows.catalog.claim_task(Duration::ZERO, &[]).await.unwrap().unwrap();
     assert_eq!(task.attempt, 1);
     (service, source, id, url)
 }
@@ -335,7 +335,7 @@ async fn crashed() -> (Service, Source, String, String) {
 async fn a_task_of_a_dead_runner_is_finished_by_another_one() {
     let (service, _source, id, url) = crashed().await;
     let lease = Duration::from_secs(60);
-    let second = service.flows.catalog.claim_task(lease).await.unwrap().unwrap();
+    let second = service.flows.catalog.claim_task(lease, &[]).await.unwrap().unwrap();
     assert_eq!(second.attempt, 2);
     let mut first = second.clone();
     first.attempt = 1;
@@ -356,7 +356,7 @@ async fn a_task_of_a_dead_runner_is_finished_by_another_one() {
 #[tokio::test]
 async fn hashes_are_filled_in_by_the_next_attempt() {
     let (service, _source, id, _url) = crashed().await;
-    let task = service.flows.catalog.claim_task(Duration::from_secs(60)).await.unwrap().unwrap();
+    let task = service.flows.catalog.claim_task(Duration::from_secs(60), &[]).await.unwrap().unwrap();
     service.flows.location_import(&task).await.unwrap();
     service.sql("UPDATE images SET checksum = NULL, os_hash_algo = NULL, os_hash_value = NULL").await;
     let shown = show(&service, OWNER, &id).await;
@@ -368,7 +368,7 @@ async fn hashes_are_filled_in_by_the_next_attempt() {
 #[tokio::test]
 async fn a_failure_to_hash_leaves_an_active_image() {
     let (service, source, id, _url) = crashed().await;
-    let task = service.flows.catalog.claim_task(Duration::from_secs(60)).await.unwrap().unwrap();
+    let task = service.flows.catalog.claim_task(Duration::from_secs(60), &[]).await.unwrap().unwrap();
     source.put_announced("/image", b"far", 8);
     service.flows.location_import(&task).await.unwrap_err();
     let ttl = Duration::from_secs(60);
@@ -381,7 +381,7 @@ async fn a_failure_to_hash_leaves_an_active_image() {
 #[tokio::test]
 async fn a_delete_cancels_the_task() {
     let (service, _source, id, _url) = crashed().await;
-    let task = service.flows.catalog.claim_task(Duration::from_secs(60)).await.unwrap().unwrap();
+    let task = service.flows.catalog.claim_task(Duration::from_secs(60), &[]).await.unwrap().unwrap();
     service.delete(&format!("/v2/images/{id}")).by(OWNER).send().await.expect(204);
     assert_eq!(service.count("SELECT count(*) FROM tasks WHERE status = 'failure'").await, 1);
     let lease = Duration::from_secs(60);

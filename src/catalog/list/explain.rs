@@ -17,11 +17,16 @@ impl Catalog {
     pub async fn explain_list(&self, query: &ImageQuery) -> Result<Option<Json>> {
         let Some(marker) = self.marker(query).await? else { return Ok(None) };
         let Some(statement) = statement(query, marker.as_ref()) else { return Ok(None) };
+        self.explain(&statement).await
+    }
+
+    /// How the database answers this list.
+    pub(in crate::catalog) async fn explain(&self, statement: &Statement) -> Result<Option<Json>> {
         let explain = || async {
             let mut connection = self.connection().await?;
             let rows = if statement.prepared {
                 let transaction = connection.transaction().await?;
-                explain_prepared(&transaction, &statement).await?
+                explain_prepared(&transaction, statement).await?
             } else {
                 connection.query_typed(&format!("{EXPLAIN}\n{}", statement.text), &statement.values()).await?
             };

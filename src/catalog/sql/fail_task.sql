@@ -1,5 +1,5 @@
 UPDATE tasks
-SET status = 'failure', message = $3, expires_at = statement_timestamp() + make_interval(secs => $4),
-  updated_at = statement_timestamp()
+SET status = 'failure', message = $3, secret = NULL,
+  expires_at = statement_timestamp() + make_interval(secs => $4), updated_at = statement_timestamp()
 WHERE id = $1 AND attempt = $2 AND status IN ('processing', 'failure')
 RETURNING image_id

@@ -51,6 +51,8 @@ fn image() -> Image {
         updated_at: OffsetDateTime::UNIX_EPOCH,
         deleted_at: None,
         revision: 3,
+        importing_to: None,
+        failed_import: None,
     }
 }
 

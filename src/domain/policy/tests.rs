@@ -48,6 +48,8 @@ fn image(owner: &str, visibility: Visibility) -> Image {
         updated_at: OffsetDateTime::UNIX_EPOCH,
         deleted_at: None,
         revision: 1,
+        importing_to: None,
+        failed_import: None,
     }
 }
 

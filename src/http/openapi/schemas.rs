@@ -65,7 +65,10 @@ pub(super) fn insert(components: &mut Value, images: &ImageSchema) {
     components["Members"] = page("members", "Member", &["schema"]);
     components["Task"] =
         shown(&task, &["expires_at", "image_id", "input", "message", "request_id", "result", "user_id"]);
-    components["Tasks"] = page("tasks", "Task", &["schema"]);
+    // a task of somebody without a project has no owner
+    components["Task"]["properties"]["owner"]["type"] = json!(["null", "string"]);
+    components["Tasks"] = page("tasks", "Task", &["first", "schema"]);
+    components["Tasks"]["properties"]["next"] = components["Images"]["properties"]["next"].clone();
 }
 
 /// An image as it is shown. Where the published schema says what a client may write, an image may hold more: v1

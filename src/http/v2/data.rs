@@ -65,11 +65,16 @@ pub(super) fn read(headers: &HeaderMap, body: Body) -> Result<NewData> {
     let length = body::length(headers).filter(|length| *length > 0);
     let promised = headers.get(IMAGE_SIZE).map(promised_size).transpose()?;
     Ok(NewData {
-        store: text(STORE).filter(|store| !store.is_empty()).map(str::to_owned),
+        store: wanted_store(headers).map(str::to_owned),
         promised: promised.or(length),
         length,
         stream: body::stream(body),
     })
+}
+
+/// The store that a request names.
+pub(super) fn wanted_store(headers: &HeaderMap) -> Option<&str> {
+    headers.get(STORE)?.to_str().ok().map(str::trim).filter(|store| !store.is_empty())
 }
 
 fn promised_size(value: &HeaderValue) -> Result<u64> {

@@ -1,21 +1,21 @@
-//! `/v2/images/{id}/locations` and `/v2/images/{id}/tasks` (images-v2.md §15.1, §16).
+//! `/v2/images/{id}/locations` (images-v2.md §16).
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::domain::digest;
 use crate::error::{Error, Result};
 use crate::flows::Call;
 use crate::flows::location_import::Claim;
 use crate::flows::locations::NewLocation;
-use crate::http::document::{Document, NoBody};
+use crate::http::document::Document;
 use crate::http::fault::Fault;
 use crate::http::front::Api;
 use crate::http::openapi::faults::{Conflict, Forbidden, Invalid, NotFound};
 
-use super::shapes::{ImageTasks, Location, NewLocation as NewLocationBody, OfImage};
+use super::shapes::{Location, NewLocation as NewLocationBody, OfImage};
 use super::{json, view};
 
 /// Most characters of a digest.
@@ -49,22 +49,6 @@ pub async fn add(
 pub async fn list(State(api): State<Api>, call: Call, Path(id): Path<String>) -> Result<Response, Fault> {
     let locations = api.flows.list_locations(&call, &id).await?;
     Ok(json(StatusCode::OK, &view::locations(&locations)))
-}
-
-/// List the tasks of an image.
-#[utoipa::path(
-    get, path = "/v2/images/{id}/tasks", operation_id = "listImageTasks", tag = "tasks", params(OfImage),
-    responses((status = 200, description = "The tasks", body = ImageTasks), Invalid, NotFound),
-)]
-pub async fn tasks(
-    State(api): State<Api>,
-    _: NoBody,
-    call: Call,
-    Path(id): Path<String>,
-) -> Result<Response, Fault> {
-    let tasks = api.flows.image_tasks(&call, &id).await?;
-    let tasks: Vec<Value> = tasks.iter().map(view::image_task).collect();
-    Ok(json(StatusCode::OK, &json!({ "tasks": tasks })))
 }
 
 /// Row 1 of images-v2.md §16.1. Keys that are not known are ignored at the top.

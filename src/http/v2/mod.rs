@@ -4,6 +4,7 @@ pub mod actions;
 pub mod cache;
 pub mod data;
 pub mod images;
+pub mod import;
 pub mod info;
 pub mod locations;
 pub mod members;
@@ -12,6 +13,7 @@ pub mod schemas;
 pub mod shapes;
 pub mod stores;
 pub mod tags;
+pub mod tasks;
 pub mod view;
 
 use axum::response::{IntoResponse, Response};
@@ -41,6 +43,8 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(only("GET, POST", routes!(images::list, images::create)))
         .routes(only("GET, PATCH, DELETE", routes!(images::show, images::patch, images::delete)))
         .routes(only("GET, PUT", routes!(data::download, data::upload)))
+        .routes(only("PUT", routes!(import::stage)))
+        .routes(only("POST", routes!(import::import)))
         .routes(only("POST", routes!(actions::deactivate)))
         .routes(only("POST", routes!(actions::reactivate)))
         .routes(only("PUT, DELETE", routes!(tags::add, tags::remove)))
@@ -48,7 +52,9 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(only("GET, PUT, DELETE", routes!(members::show, members::update, members::remove)))
         .routes(only("GET, POST", routes!(locations::list, locations::add)))
         // API parity: to other methods it is unknown
-        .routes(routes!(locations::tasks).map(|_| any(unknown_path).get(locations::tasks).head(unknown_path)))
+        .routes(routes!(tasks::of_image).map(|_| any(unknown_path).get(tasks::of_image).head(unknown_path)))
+        .routes(only("GET, POST", routes!(tasks::list, tasks::create)))
+        .routes(only("GET, DELETE", routes!(tasks::show, tasks::delete)))
         .merge(site_routes())
 }
 

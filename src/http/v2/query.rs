@@ -42,25 +42,25 @@ pub struct Listing {
 impl Listing {
     /// Link to the first page.
     pub fn first(&self) -> String {
-        self.link(None)
+        link(COLLECTION, &self.parameters, None)
     }
 
     /// Link to the page after the image `last`.
     pub fn next(&self, last: ImageId) -> String {
-        self.link(Some(last))
+        link(COLLECTION, &self.parameters, Some(&last.to_string()))
     }
+}
 
-    /// The request's own parameters in form style, the marker at the end. Repeated ones are all kept: the reference
-    /// loses all but the last, so its second page is one of another list (§8.1).
-    fn link(&self, marker: Option<ImageId>) -> String {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs(&self.parameters);
-        if let Some(marker) = marker {
-            form.append_pair("marker", &marker.to_string());
-        }
-        let query = form.finish();
-        if query.is_empty() { COLLECTION.to_owned() } else { format!("{COLLECTION}?{query}") }
+/// Link to a page: the request's own parameters in form style, the marker at the end. Repeated ones are all kept: the
+/// reference loses all but the last, so its second page is one of another list (§8.1).
+pub(super) fn link(collection: &str, parameters: &[(String, String)], marker: Option<&str>) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(parameters);
+    if let Some(marker) = marker {
+        form.append_pair("marker", marker);
     }
+    let query = form.finish();
+    if query.is_empty() { collection.to_owned() } else { format!("{collection}?{query}") }
 }
 
 /// Parses the query string for `caller`. Whether the caller may see the marker is checked by the flow.
@@ -91,7 +91,7 @@ pub fn parse(raw: &str, caller: &Caller, limits: &Limits) -> Result<Listing> {
 }
 
 /// Form decoding that refuses what is not UTF-8 (§2.4) instead of replacing it.
-fn decode(raw: &str) -> Result<Vec<(String, String)>> {
+pub(super) fn decode(raw: &str) -> Result<Vec<(String, String)>> {
     let text = |part: &str| -> Result<String> {
         let spaced = part.replace('+', " ");
         let decoded = percent_decode_str(&spaced).decode_utf8();

@@ -222,6 +222,55 @@ pub struct UploadHeaders {
     pub store: Option<String>,
 }
 
+/// What to know of data to stage.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct StageHeaders {
+    /// Size of the data in bytes, which is held against them
+    #[param(rename = "X-OpenStack-Image-Size", minimum = 0)]
+    pub image_size: Option<i64>,
+}
+
+/// Where to import to.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct ImportHeaders {
+    /// Store for the data, where several are configured; not together with `stores` or `all_stores`
+    #[param(rename = "X-Image-Meta-Store")]
+    pub store: Option<String>,
+}
+
+/// What to import, and where to.
+#[derive(ToSchema)]
+pub struct ImportRequest {
+    /// Where the data come from
+    pub method: ImportMethod,
+    /// Stores for the data, where several are configured; the default store unless they are named
+    pub stores: Option<Vec<String>>,
+    /// Whether the data are to lie in every store that takes data
+    #[schema(nullable = false)]
+    pub all_stores: Option<bool>,
+    /// Whether the import fails where one store does; true by default
+    #[schema(nullable = false)]
+    pub all_stores_must_succeed: Option<bool>,
+}
+
+/// A way to import data.
+#[derive(ToSchema)]
+pub struct ImportMethod {
+    /// `glance-direct` for data that were staged, `web-download`, `copy-image` for copies of the data of an active image,
+    /// or `glance-download`
+    pub name: String,
+    /// URL of the data, for `web-download`
+    pub uri: Option<String>,
+    /// Region of the image to import, for `glance-download`
+    pub glance_region: Option<String>,
+    /// Id of the image to import, for `glance-download`
+    pub glance_image_id: Option<String>,
+    /// Interface of the image service there, for `glance-download`; `public` by default
+    pub glance_service_interface: Option<String>,
+}
+
 /// Which data to download, and from where.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -391,6 +440,90 @@ pub struct Location {
     pub url: String,
     /// What is known of the place
     pub metadata: Map<String, Value>,
+}
+
+/// The task of a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct OfTask {
+    /// Id of the task; a malformed one is not found
+    pub id: String,
+}
+
+/// Filters, order and page of a list of tasks.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct TaskListParameters {
+    /// Longest page; 25 by default, at most 1000 or what the service is configured for
+    #[param(minimum = 0)]
+    pub limit: Option<i64>,
+    /// Id of the last task seen; the page starts after it
+    pub marker: Option<String>,
+    /// Attribute to sort by; `created_at` by default
+    #[param(inline)]
+    pub sort_key: Option<TaskSortKey>,
+    /// Direction; `desc` by default
+    #[param(inline)]
+    pub sort_dir: Option<SortDirection>,
+    /// Only tasks in this state
+    #[param(inline)]
+    pub status: Option<TaskStatus>,
+    /// Only tasks of this type; `import` alone can be asked for
+    pub r#type: Option<String>,
+}
+
+/// Attributes that lists of tasks can be sorted by.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum TaskSortKey {
+    /// By creation.
+    CreatedAt,
+    /// By the end of the record; tasks at work come last.
+    ExpiresAt,
+    /// By id.
+    Id,
+    /// By project.
+    Owner,
+    /// By state.
+    Status,
+    /// By type.
+    Type,
+    /// By last change.
+    UpdatedAt,
+}
+
+/// How far a task has come.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// Waits.
+    Pending,
+    /// Is at work.
+    Processing,
+    /// Ended well.
+    Success,
+    /// Ended otherwise.
+    Failure,
+}
+
+/// A task to start.
+#[derive(ToSchema)]
+pub struct NewTask {
+    /// Always `import`
+    pub r#type: String,
+    /// What to do
+    pub input: NewTaskInput,
+}
+
+/// An image to make.
+#[derive(ToSchema)]
+pub struct NewTaskInput {
+    /// URL of the data
+    pub import_from: String,
+    /// What the data are
+    pub import_from_format: String,
+    /// The image as for `POST /v2/images`; it needs both formats
+    pub image_properties: Map<String, Value>,
 }
 
 /// Tasks of an image.

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::domain::schema::ImageSchema;
 use crate::domain::timestamp;
-use crate::flows::image_tasks::ShownTask;
 use crate::flows::locations::ShownLocation;
 use crate::flows::present::Presented;
+use crate::flows::tasks::ShownTask;
 
 /// Attributes that are there under conditions. v1 knows properties of these names, which must not pose as them.
 const CONDITIONAL: [&str; 3] = ["direct_url", "locations", "stores"];
@@ -71,8 +71,15 @@ fn conditional(presented: &Presented) -> impl Iterator<Item = (&str, Shown<'_>)>
         ("direct_url", presented.direct_url.as_deref().map(|url| Shown::Text(Some(url)))),
         ("stores", stores.map(|stores| Shown::Made(stores.join(",")))),
         ("os_glance_import_task", presented.import_task.map(|task| Shown::Made(task.to_string()))),
+        ("os_glance_importing_to_stores", joined(presented.importing_to.as_deref())),
+        ("os_glance_failed_import", joined(presented.failed_import.as_deref())),
     ];
     pairs.into_iter().filter_map(|(name, value)| Some((name, value?)))
+}
+
+/// Names of stores, if there are any to be told of.
+fn joined(stores: Option<&[String]>) -> Option<Shown<'_>> {
+    stores.map(|stores| Shown::Made(stores.join(",")))
 }
 
 /// Locations as a list of `url` and `metadata`, and nothing else of them.
@@ -93,13 +100,52 @@ pub fn image_task(task: &ShownTask) -> Value {
         "image_id": record.image_id.map(|id| id.to_string()),
         "input": task.input,
         "result": record.result,
-        "message": record.message.as_deref().unwrap_or_default(),
+        "message": record.shown_message(),
         "created_at": timestamp::render_v1(record.created_at),
         "updated_at": timestamp::render_v1(record.updated_at),
         "expires_at": record.expires_at.map(timestamp::render_v1),
         "deleted": false,
         "deleted_at": null,
     })
+}
+
+/// A task as lists of the tasks API show it (images-v2.md §15.2).
+pub fn listed_task(task: &ShownTask) -> Value {
+    let record = &task.record;
+    let mut shown = json!({
+        "id": record.id.to_string(),
+        "type": task.kind,
+        "status": record.status.as_str(),
+        "owner": record.owner,
+        "created_at": timestamp::render(record.created_at),
+        "updated_at": timestamp::render(record.updated_at),
+        "self": format!("/v2/tasks/{}", record.id),
+        "schema": "/v2/schemas/task",
+    });
+    if let Some(instant) = record.expires_at {
+        shown["expires_at"] = timestamp::render(instant).into();
+    }
+    shown
+}
+
+/// A task with all there is to know of it (images-v2.md §15.2).
+pub fn task(task: &ShownTask) -> Value {
+    let record = &task.record;
+    let mut shown = listed_task(task);
+    shown["input"] = task.input.clone();
+    shown["result"] = json!(record.result);
+    shown["message"] = record.shown_message().into();
+    let set = [
+        ("image_id", record.image_id.map(|id| id.to_string())),
+        ("request_id", record.request_id.clone()),
+        ("user_id", record.user_id.clone()),
+    ];
+    for (name, value) in set {
+        if let Some(value) = value {
+            shown[name] = value.into();
+        }
+    }
+    shown
 }
 
 /// Additional properties. A null is shown as such where the schema declares the property, else as empty text.

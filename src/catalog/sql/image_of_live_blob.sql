@@ -1,3 +1,0 @@
-FROM images
-JOIN blobs ON blobs.image_id = images.id AND blobs.id = $2 AND blobs.state = 'live'
-WHERE images.id = $1

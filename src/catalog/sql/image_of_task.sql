@@ -1,0 +1,1 @@
+SELECT image_id FROM tasks WHERE id = $1

@@ -1,0 +1,1 @@
+FROM images WHERE id = $1 FOR UPDATE

@@ -1,3 +1,0 @@
-UPDATE images
-SET status = 'saving', updated_at = statement_timestamp(), revision = revision + 1
-WHERE id = $1 AND status = 'queued'
