@@ -20,7 +20,7 @@ use crate::config::{self, Config};
 use crate::domain::import::GLANCE_DOWNLOAD;
 use crate::domain::schema::{self, ImageSchema};
 use crate::error::{Chain, Error, ErrorKind, Result};
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, Limits};
 use crate::flows::{Flows, Parts};
 use crate::http::front::{self, Api};
 use crate::http::openapi;
@@ -54,6 +54,14 @@ impl App {
     /// # Errors
     /// Settings and files that cannot be used, one line each.
     pub async fn build(config: Config, metrics: Metrics) -> anyhow::Result<Self> {
+        Self::build_with_limits(config, metrics, Limits::default()).await
+    }
+
+    /// As [`App::build`], with other bounds on what is fetched from where users say.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_with_limits(config: Config, metrics: Metrics, limits: Limits) -> anyhow::Result<Self> {
         let catalog = Catalog::telling(&config.database, &config.notifications).context("database")?;
         let catalog = catalog.observed_by(&metrics);
         let stores = Stores::new(&config.stores, config.default_store.as_deref(), &metrics)
@@ -64,7 +72,7 @@ impl App {
         let with_catalogue = config.import.offers(GLANCE_DOWNLOAD);
         let identity = Arc::new(Identity::new(&config.identity, with_catalogue).context("identity")?);
         let schema = image_schema(&config.images).context("images")?;
-        let fetcher = Fetcher::new(&config.import).context("import")?;
+        let fetcher = Fetcher::with_limits(&config.import, limits).context("import")?;
         let peers = fetcher.for_peers().context("import")?;
         let sinks = Sink::all(&config.notifications).context("notifications")?;
         observe(&metrics, &catalog, &budget);

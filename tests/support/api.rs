@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use vitrine::app::App;
 use vitrine::config::{self, Config};
+use vitrine::fetch;
 use vitrine::flows::Flows;
 use vitrine::http::serve;
 use vitrine::telemetry::metrics;
@@ -106,11 +107,21 @@ impl Service {
 
     /// A service over a database and a bucket that exist, perhaps with faults in between.
     pub async fn start_over(database: TestDatabase, bucket: TestBucket, settings: Config) -> Self {
+        Self::start_limited(database, bucket, settings, fetch::Limits::default()).await
+    }
+
+    /// As [`Service::start_over`], with other bounds on sources than a test has time for.
+    pub async fn start_limited(
+        database: TestDatabase,
+        bucket: TestBucket,
+        settings: Config,
+        sources: fetch::Limits,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let limits = serve::Limits::from(&settings.server);
         let runs_jobs = settings.jobs.enabled;
-        let app = Box::pin(App::build(settings, metrics::local().0)).await.unwrap();
+        let app = Box::pin(App::build_with_limits(settings, metrics::local().0, sources)).await.unwrap();
         let stop = CancellationToken::new();
         if runs_jobs {
             app.start_jobs(&stop);

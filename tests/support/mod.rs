@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "a collection; which parts are in use changes with the tests")]
 
 pub mod api;
+pub mod bad_source;
 pub mod chaos;
 pub mod db;
 pub mod file;

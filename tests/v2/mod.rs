@@ -26,6 +26,7 @@ mod qemu;
 mod quotas;
 mod schemas;
 mod show;
+mod sources;
 mod stores;
 mod tags;
 mod tasks;
