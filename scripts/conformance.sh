@@ -425,7 +425,7 @@ run_v2_seaweedfs() {
 path_style = true
 $import"
   unset "${!AWS_@}"
-  judge_v2 v2_seaweedfs '19[89]|20|21|22|23|24|25|26|28|349' "V2-198 V2-202 V2-209 V2-213 V2-214 V2-226 V2-231 V2-240
+  judge_v2 v2_seaweedfs '19[89]|2[0-8]|34[39]' "V2-198 V2-202 V2-209 V2-213 V2-214 V2-226 V2-231 V2-240
     $imported" "${facts[@]}"
 }
 

@@ -157,9 +157,12 @@ for name, (project, held) in people.items():
     for role in held:
         call("PUT", f"/projects/{projects[project]}/users/{person}/roles/{roles[role]}", token=token)
 
+# one service stands for that of both regions, so that images can be imported from the other one
+make("region", id="RegionTwo")
 image = make("service", name="glance", type="image")
-for interface in ("public", "internal", "admin"):
-    make("endpoint", service_id=image, interface=interface, url=image_url, region_id="RegionOne")
+for region in ("RegionOne", "RegionTwo"):
+    for interface in ("public", "internal", "admin"):
+        make("endpoint", service_id=image, interface=interface, url=image_url, region_id=region)
 
 people["admin"] = ("admin", ["admin"])
 callers = {name: {"user": name, "password": password, "project": people[name][0], "domain": "Default"}

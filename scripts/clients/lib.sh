@@ -108,7 +108,8 @@ deploy_for_v2() {
     [ "$name" = a ] || port=${ports[5]} ops=${ports[6]}
     printf '%s\n' "default_store = 'dev'" '[server]' "bind = '127.0.0.1:$port'" "ops_bind = '127.0.0.1:$ops'" \
       "drain_timeout = '1s'" '[images]' 'show_multiple_locations = true' '[import]' 'allow_http_locations = true' \
-      'allow_private_networks = true' 'allowed_ports = []' >"$work/$name.toml"
+      'allow_private_networks = true' 'allowed_ports = []' \
+      "methods = ['glance-direct', 'web-download', 'copy-image', 'glance-download']" >"$work/$name.toml"
     start "$name.log" beside "$work/replica.env" "$vitrine" serve --config "$work/$name.toml"
     await_replica "replica $name" "$ops" "$name.log"
   done

@@ -1,6 +1,6 @@
 """What programs do with openstacksdk, API v2: one connection for each caller, OS_* in the environment.
 
-    sdk.py FILE DISK_FORMAT
+    sdk.py FILE DISK_FORMAT URL FILE_BEHIND_URL
 
 Prints a line for each thing that is as it should be, and ends at the first that is not.
 """
@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import sys
+import time
 
 import openstack
 from openstack import exceptions
@@ -39,7 +40,97 @@ def connect(who):
         project_domain_name="Default", region_name="RegionOne")
 
 
-def main(path, disk_format):
+def until(what, ask):
+    """Waits for an answer, for a minute at most."""
+    end = time.monotonic() + 60
+    while not (answer := ask()):
+        if time.monotonic() > end:
+            sys.exit(what + ": not within a minute")
+        time.sleep(0.2)
+    return answer
+
+
+def imports(owner, other, admin, data, disk_format, url, remote):
+    """Staging, imports and their tasks; removes what it makes."""
+    raw = {"disk_format": "raw", "container_format": "bare"}
+
+    def settled(what, id, status, stores, content=None):
+        def ended():
+            image = owner.image.get_image(id)
+            # the SDK knows no name for the lock of an import
+            return "os_glance_import_task" not in image.properties and image.status in ("active", "queued") and image
+        image = until(what, ended)
+        check(what + ": status, stores", (image.status, image.properties.get("stores")), (status, stores))
+        if content is not None:
+            check(what + ": size, checksum", (image.size, image.checksum),
+                  (len(content), hashlib.md5(content).hexdigest()))
+            got = owner.image.download_image(id, stream=True)
+            check(what + ": bytes", hashlib.sha256(b"".join(got.iter_content(1 << 16))).hexdigest(),
+                  hashlib.sha256(content).hexdigest())
+        return image
+
+    check("import methods", sorted(owner.image.get_import_info().import_methods["value"]),
+          ["copy-image", "glance-direct", "glance-download", "web-download"])
+    direct = owner.image.create_image("direct", data=data, use_import=True, disk_format=disk_format,
+                                      container_format="bare", validate_checksum=False, os_distro="debian").id
+    settled("create with use_import", direct, "active", "dev", data)
+
+    # no data, so nothing is uploaded
+    staged = owner.image.create_image("staged", disk_format=disk_format, container_format="bare")
+    check("stage: before", staged.status, "queued")
+    image = owner.image.stage_image(staged, data=data)
+    check("stage", (image.status, image.size, image.checksum), ("uploading", len(data), None))
+    raises("stage: again", exceptions.SDKException, None, owner.image.stage_image, staged.id, data=data)
+    reply = owner.image.import_image(image, stores=["second", "dev"], all_stores_must_succeed=True)
+    check("import: reply", (reply.status_code, reply.content), (202, b""))
+    settled("import to two stores", staged.id, "active", "dev,second", data)
+    tasks = list(owner.image.image_tasks(staged.id))
+    check("tasks of the image", [(t.status, t.type, t.image_id, t.input["import_req"]["method"]["name"]) for t in tasks],
+          [("success", "api_image_import", staged.id, "glance-direct")])
+    check("tasks of the image: request", tasks[0].request_id, reply.headers["x-openstack-request-id"])
+
+    web = owner.image.create_image("web", **raw)
+    check("import: glance-direct without data", owner.image.import_image(web).status_code, 409)
+    check("import: a forbidden uri",
+          owner.image.import_image(web, "web-download", uri="http://127.1/x").status_code, 400)
+    check("import: another project", other.image.import_image(web, "web-download", uri=url).status_code, 404)
+    owner.image.import_image(web, "web-download", uri=url + "-absent", stores=["second"])
+    image = settled("web-download of nothing", web.id, "queued", None)
+    check("web-download of nothing: failed list", image.properties["os_glance_failed_import"], "second")
+    owner.image.import_image(web, "web-download", uri=url, stores=["second"])
+    settled("web-download", web.id, "active", "second", remote)
+    web = owner.image.get_image(web.id)
+    check("copy-image: as owner", owner.image.import_image(web, "copy-image", all_stores=True).status_code, 403)
+    check("copy-image: as administrator", admin.image.import_image(web, "copy-image", all_stores=True).status_code, 202)
+    # in the order in which they got the data
+    settled("copy-image", web.id, "active", "second,dev", remote)
+
+    # the other region is the same service
+    far = owner.image.create_image("far", disk_format=disk_format, container_format="bare", use_import=True,
+                                   import_method="glance-download", remote_region="RegionTwo", remote_image_id=direct,
+                                   remote_service_interface="public")
+    image = settled("glance-download", far.id, "active", "dev", data)
+    check("glance-download: property", image.os_distro, "debian")
+
+    raises("tasks: as member", exceptions.ForbiddenException, 403, lambda: list(owner.image.tasks()))
+    check("tasks: as administrator", tasks[0].id in {t.id for t in admin.image.tasks(limit=2)}, True)
+    check("tasks: by status", {t.status for t in admin.image.tasks(status="failure")}, {"failure"})
+    task = admin.image.get_task(tasks[0].id)
+    check("task", (task.status, task.result, task.owner_id), ("success", {"image_id": staged.id}, image.owner_id))
+
+    # the older way: a task that makes an image
+    wanted = {"import_from": url, "import_from_format": "raw",
+              "image_properties": {"name": "by-task", "disk_format": "raw", "container_format": "bare"}}
+    task = admin.image.wait_for_task(admin.image.create_task(type="import", input=wanted), interval=0.2, wait=60)
+    made = admin.image.get_image(task.result["image_id"])
+    check("task of type import", (made.name, made.status, made.checksum),
+          ("by-task", "active", hashlib.md5(remote).hexdigest()))
+    admin.image.delete_image(made.id)
+    for id in (direct, staged.id, web.id, far.id):
+        owner.image.delete_image(id, ignore_missing=False)
+
+
+def main(path, disk_format, url, behind):
     with open(path, "rb") as file:
         data = file.read()
     md5, sha512 = hashlib.md5(data).hexdigest(), hashlib.sha512(data).hexdigest()
@@ -164,8 +255,10 @@ def main(path, disk_format):
     for left in owner.image.images(name="liar"):
         owner.image.delete_image(left.id)
 
-    # ------------------------------------------------------------ stores, delete
+    # ------------------------------------------------------------ stores, import, delete
     check("stores", sorted(s.id for s in owner.image.stores()), ["dev", "second"])
+    with open(behind, "rb") as file:
+        imports(owner, other, admin, data, disk_format, url, file.read())
     owner.image.update_image(big.id, is_protected=True)
     raises("delete: protected", exceptions.ForbiddenException, 403, owner.image.delete_image, big.id)
     owner.image.update_image(big.id, is_protected=False)
