@@ -42,6 +42,28 @@ download() {
   is "download as $1${3:+ with ${*:3}}: bytes" "$(sum sha256 "$work/got")" "$(sum sha256 "$work/disk")"
 }
 
+# becomes WHAT IMAGE KEY VALUE : within a minute; what the image is by then stays in $work/said
+becomes() {
+  local end=$((SECONDS + 60))
+  while said owner image-show "$2" && [ "$(row "$3")" != "$4" ]; do
+    [ "$SECONDS" -lt "$end" ] || { cat "$work/said" >&2; die "$1: $3 is still '$(row "$3")'"; }
+    sleep 0.3
+  done
+  is "$1: $3" "$(row "$3")" "$4"
+}
+
+# imported IMAGE FILE STORES WHAT : it becomes active, and the file can be read from it
+imported() {
+  becomes "$4" "$1" status active
+  is "$4: size, checksum" "$(row size) $(row checksum)" "$(size "$2") $(sum md5 "$2")"
+  is "$4: stores" "$(row stores)" "$3"
+  is "$4: nothing failed" "$(row os_glance_failed_import)$(row os_glance_importing_to_stores)" ''
+  is "$4: the lock is gone" "$(row os_glance_import_task)" ''
+  rm -f "$work/got"
+  said owner image-download "$1" --file "$work/got"
+  is "$4: bytes" "$(sum sha256 "$work/got")" "$(sum sha256 "$2")"
+}
+
 # ---------------------------------------------------------------- create, upload, download
 
 said owner image-create --name big --disk-format "$format" --container-format bare --min-ram 64 --tags one two \
@@ -226,10 +248,92 @@ matches 'stores-info --detail' "$work/said" 'weight'
 refused '403' owner stores-info --detail
 refused 'unable to delete image' admin stores-delete --store dev "$big"
 said owner usage
-said owner import-info
-matches 'import-info' "$work/said" 'import-methods'
 said owner explain image
 matches 'explain' "$work/said" 'os_hidden'
+
+# ---------------------------------------------------------------- import
+
+said owner import-info
+# the client breaks long values
+is 'import-info' "$(tr -d ' |\n' <"$work/said" | grep -oE '"value":\[[^]]*\]')" \
+  '"value":["glance-direct","web-download","copy-image","glance-download"]'
+
+raw=(--disk-format raw --container-format bare)
+said owner image-create-via-import --name direct --disk-format "$format" --container-format bare \
+  --property os_distro=debian --import-method glance-direct --file "$work/disk" --progress
+direct=$(row id)
+matches 'glance-direct: accepted' "$work/said" '\| status +\| (importing|active)'
+imported "$direct" "$work/disk" dev 'glance-direct'
+said owner image-tasks "$direct"
+matches 'image-tasks' "$work/said" '\| success \|'
+said owner --verbose image-tasks "$direct"
+matches 'image-tasks --verbose' "$work/said" 'glance-direct'
+
+piped "$work/disk" image-create-via-import --name piped --disk-format "$format" --container-format bare \
+  --stores dev,second
+piped_image=$(row id)
+imported "$piped_image" "$work/disk" dev,second 'glance-direct from a pipe to two stores'
+
+said owner image-create-via-import --name web "${raw[@]}" --import-method web-download --uri "$source" --store second
+web=$(row id)
+imported "$web" "$work/source/remote.raw" second 'web-download'
+
+refused 'cannot be used while creating' owner image-create-via-import --name copy "${raw[@]}" --import-method copy-image
+refused '403' owner image-import "$web" --import-method copy-image --all-stores True
+said admin image-import "$web" --import-method copy-image --all-stores True
+# in the order in which they got the data
+becomes 'copy-image' "$web" stores second,dev
+imported "$web" "$work/source/remote.raw" second,dev 'copy-image'
+refused '400' admin image-import "$web" --import-method copy-image --stores dev --allow-failure False
+said admin stores-delete --store second "$web"
+imported "$web" "$work/source/remote.raw" dev 'stores-delete'
+said admin image-import "$web" --import-method copy-image --stores second --allow-failure False
+becomes 'copy-image --stores' "$web" stores dev,second
+
+# the other region is the same service, which both replicas ask with the token of the caller
+said owner image-create-via-import --name far --disk-format "$format" --container-format bare \
+  --import-method glance-download --remote-region RegionTwo --remote-image-id "$direct"
+far=$(row id)
+imported "$far" "$work/disk" dev 'glance-download'
+said owner image-show "$far"
+is 'glance-download: property' "$(row os_distro)" debian
+refused '400|404' owner image-create-via-import --name nowhere "${raw[@]}" \
+  --import-method glance-download --remote-region Nowhere --remote-image-id "$direct"
+nowhere=$(row id)
+
+# what one replica has staged the other one imports, and either can be asked for the data
+said owner image-create --name staged --disk-format "$format" --container-format bare
+staged=$(row id)
+said owner --os-image-url "$a" image-stage "$staged" --file "$work/disk" --progress
+said owner --os-image-url "$b" image-show "$staged"
+is 'image-stage: status, size' "$(row status) $(row size) $(row checksum)" "uploading $(size "$work/disk") None"
+refused '409' owner --os-image-url "$b" image-stage "$staged" --file "$work/small"
+refused '409' owner image-upload "$staged" --file "$work/small"
+said owner --os-image-url "$b" image-import "$staged" --import-method glance-direct
+imported "$staged" "$work/disk" dev 'staged at one replica, imported at the other'
+for replica in "$a" "$b"; do
+  said owner --os-image-url "$replica" image-download "$staged" --file "$work/got"
+  is "data from $replica" "$(sum sha256 "$work/got")" "$(sum sha256 "$work/disk")"
+done
+
+said owner image-create --name faulty "${raw[@]}"
+faulty=$(row id)
+refused "status 'uploading'" owner image-import "$faulty" --import-method glance-direct
+refused '400' owner image-import "$faulty" --import-method web-download --uri file:///etc/passwd
+refused 'not valid for this cloud' owner image-import "$faulty" --import-method web-download --uri "$source" --store no
+said owner image-import "$faulty" --import-method web-download --uri "${source%/*}/absent"
+becomes 'web-download of nothing' "$faulty" os_glance_failed_import dev
+is 'web-download of nothing: status' "$(row status)" queued
+said owner image-tasks "$faulty"
+matches 'web-download of nothing: task' "$work/said" '\| failure \|'
+refused '404|no image|not found' other image-tasks "$faulty"
+said owner image-import "$faulty" --import-method web-download --uri "$source"
+imported "$faulty" "$work/source/remote.raw" dev 'web-download once it is there'
+
+refused '403' owner task-list
+said admin task-list --status failure
+matches 'task-list' "$work/said" 'api_image_import +\| failure'
+said owner image-delete "$direct" "$piped_image" "$web" "$far" "$nowhere" "$staged" "$faulty"
 
 # ---------------------------------------------------------------- delete
 
