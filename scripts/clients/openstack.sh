@@ -35,6 +35,32 @@ new() {
   id=$(json 'd["id"]')
 }
 
+# reserve NAME ARGUMENT... : an image of the owner without data; its id in $id
+reserve() {
+  # on a terminal, and without a file: nothing is uploaded
+  as owner on_terminal .venv/clients/bin/openstack image create "$@" -f json >"$work/said"
+  id=$(json 'd["id"]')
+}
+
+# becomes WHAT IMAGE EXPRESSION VALUE : within a minute; what the image is by then stays in $work/said
+becomes() {
+  local end=$((SECONDS + 60))
+  while said owner image show "$2" -f json && [ "$(json "$3")" != "$4" ]; do
+    [ "$SECONDS" -lt "$end" ] || { cat "$work/said" >&2; die "$1: $3 is still '$(json "$3")'"; }
+  done
+  is "$1: $3" "$(json "$3")" "$4"
+}
+
+# imported IMAGE FILE STORES WHAT : it becomes active, and the file can be read from it
+imported() {
+  becomes "$4" "$1" 'd["status"]' active
+  is "$4: size, checksum" "$(json 'd["size"], d["checksum"]')" "($(size "$2"), '$(sum md5 "$2")')"
+  is "$4: stores" "$(json 'd["properties"]["stores"]')" "$3"
+  rm -f "$work/got"
+  said owner image save "$1" --file "$work/got"
+  is "$4: bytes" "$(sum sha256 "$work/got")" "$(sum sha256 "$2")"
+}
+
 # ---------------------------------------------------------------- create, show
 
 said owner image create web -f json --file "$work/disk" --disk-format "$format" --container-format bare \
@@ -59,9 +85,8 @@ is 'show by name: id' "$(json 'd["id"]')" "$web"
 said reader image show "$web" -f json
 is 'show as reader: name' "$(json 'd["name"]')" web
 
-# on a terminal, and without a file: nothing is uploaded
-as owner on_terminal .venv/clients/bin/openstack image create reserved --private --protected -f json >"$work/said"
-reserved=$(json 'd["id"]')
+reserve reserved --private --protected
+reserved=$id
 is 'reserve: status' "$(json 'd["status"]')" queued
 is 'reserve: visibility' "$(json 'd["visibility"]')" private
 is 'reserve: protected' "$(json 'd["protected"]')" True
@@ -219,12 +244,92 @@ said other image show "$web" -f json
 is 'given away: owner' "$(json 'd["owner"]')" "$beta"
 said admin image set "$web" --project "$alpha"
 
-# ---------------------------------------------------------------- stores, methods
+# ---------------------------------------------------------------- stores, import, tasks
 
 said owner image stores list -f json
 is 'stores' "$(json 'sorted(i["id"] if "id" in i else i["ID"] for i in d)')" "['dev', 'second']"
+said admin image stores list --detail -f json
+is 'stores --detail' "$(json '[(i["ID"], "s3_store_thread_pools" in i["Properties"]) for i in d]')" \
+  "[('dev', True), ('second', True)]"
+refused '403' owner image stores list --detail
 said owner image import info -f json
-is 'import methods: none yet' "$(json 'd["import-methods"]')" '[]'
+is 'import methods' "$(json 'sorted(d["import-methods"])')" \
+  "['copy-image', 'glance-direct', 'glance-download', 'web-download']"
+
+source=http://127.0.0.1:$port_source/remote.raw
+reserve direct --disk-format "$format" --property os_distro=debian
+direct=$id
+said owner image stage "$direct" --file "$work/disk" --progress
+said owner image show "$direct" -f json
+is 'stage: status, size, checksum' "$(json 'd["status"], d["size"], d.get("checksum")')" \
+  "('uploading', $(size "$work/disk"), None)"
+refused 'queued state' owner image stage "$direct" --file "$work/small"
+# neither the client nor the SDK below it looks at what the service answers to an import
+said reader image import "$direct"
+said owner image show "$direct" -f json
+is 'import as reader: not allowed' "$(json 'd["status"]')" uploading
+said owner image import "$direct" --method glance-direct --store dev second -f json
+is 'import: reply' "$(json 'd["id"]')" "$direct"
+imported "$direct" "$work/disk" dev,second 'glance-direct to two stores'
+
+said owner image create at-once --import --disk-format "$format" --file "$work/disk" -f json
+at_once=$(json 'd["id"]')
+imported "$at_once" "$work/disk" dev 'create --import'
+
+reserve remote
+remote=$id
+refused "'--uri' option is required" owner image import "$remote" --method web-download
+refused "status 'uploading'" owner image import "$remote"
+refused "invalid choice" owner image import "$remote" --method magic
+said owner image import "$remote" --method web-download --uri file://host/etc/passwd
+becomes 'a forbidden uri' "$remote" 'd["status"]' queued
+said owner image import "$remote" --method web-download --uri "${source%/*}/absent" --store second --wait
+becomes 'web-download of nothing' "$remote" 'd["properties"].get("os_glance_failed_import")' second
+is 'web-download of nothing: status' "$(json 'd["status"]')" queued
+said owner image import "$remote" --method web-download --uri "$source" --store second
+imported "$remote" "$work/source/remote.raw" second web-download
+
+refused "required when using '--method=copy-image'" admin image import "$remote" --method copy-image
+said owner image import "$remote" --method copy-image --all-stores
+said owner image show "$remote" -f json
+is 'copy-image as owner: not allowed' "$(json 'd["properties"]["stores"]')" second
+said admin image import "$remote" --method copy-image --all-stores --disallow-failure
+# in the order in which they got the data
+becomes copy-image "$remote" 'd["properties"]["stores"]' second,dev
+imported "$remote" "$work/source/remote.raw" second,dev copy-image
+said admin image delete "$remote" --store second
+imported "$remote" "$work/source/remote.raw" dev 'delete --store'
+
+reserve everywhere
+everywhere=$id
+said owner image import "$everywhere" --method web-download --uri "$source" --all-stores --allow-failure
+imported "$everywhere" "$work/source/remote.raw" dev,second 'web-download to all stores'
+
+# the other region is the same service
+reserve far --disk-format "$format"
+far=$id
+said owner image import "$far" --method glance-download --remote-region RegionTwo --remote-image "$direct" \
+  --remote-service-interface public
+imported "$far" "$work/disk" dev glance-download
+said owner image show "$far" -f json
+is 'glance-download: property' "$(json 'd["properties"]["os_distro"]')" debian
+
+said admin image task list --sort-key created_at --sort-dir desc -f json
+is 'task list: the last one' "$(json '[d[0][k] for k in ("Type", "Status", "Owner")]')" \
+  "['api_image_import', 'success', '$alpha']"
+task=$(json 'd[0]["ID"]')
+said admin image task show "$task" -f json
+is 'task show' "$(json 'd["id"], d["status"], d["owner_id"], d["result"]')" \
+  "('$task', 'success', '$alpha', {'image_id': '$far'})"
+is 'task show: input' "$(json 'd["input"]["import_req"]["method"]["glance_image_id"]')" "$direct"
+is 'task show: the token is not shown' "$(json '"token" in str(d).lower()')" False
+said admin image task list --status failure -f json
+is 'task list --status' "$(json 'sorted({i["Status"] for i in d})')" "['failure']"
+said admin image task list --type import -f json
+is 'task list --type' "$(json '[i["Type"] for i in d if i["Type"] != "import"]')" '[]'
+refused '403' owner image task list
+refused '403' owner image task show "$task"
+said owner image delete "$direct" "$at_once" "$remote" "$everywhere" "$far"
 
 # ---------------------------------------------------------------- delete
 
