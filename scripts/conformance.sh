@@ -429,16 +429,8 @@ $import"
     $imported" "${facts[@]}"
 }
 
-# the last one, for what it may leave out
 run_v2_inject() {
   local facts import
-  # plugins of imports come with another change
-  if ! grep -qa inject_image_metadata "$vitrine"; then
-    leave_out 'there are no plugins of imports' V2-281
-    echo '[]' >"$work/v2_inject.json"
-    echo 'v2_inject           left out: there are no plugins of imports'
-    return
-  fi
   checker_serves
   serve v2_inject "$import
 plugins = ['inject_image_metadata']
