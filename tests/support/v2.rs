@@ -105,6 +105,12 @@ impl Service {
         images.iter().map(|image| image["name"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// The tasks of an image, the newest first; must succeed.
+    pub async fn tasks_of(&self, caller: &str, id: &str) -> Vec<Value> {
+        let answer = self.get(&format!("/v2/images/{id}/tasks")).by(caller).send().await.expect(200);
+        answer.json()["tasks"].as_array().unwrap().clone()
+    }
+
     /// Sets columns of an image behind the back of the service, `columns` as in SQL.
     pub async fn set(&self, id: &str, columns: &str) {
         self.sql(&format!("UPDATE images SET {columns} WHERE id = '{id}'")).await;
@@ -130,6 +136,12 @@ pub fn raw(mut document: Value) -> Value {
         }
     }
     document
+}
+
+/// The secure hash of data, in hex.
+pub fn sha512(data: &[u8]) -> String {
+    use sha2::Digest as _;
+    hex::encode(sha2::Sha512::digest(data))
 }
 
 /// Id of an image.

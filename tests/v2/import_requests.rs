@@ -60,11 +60,6 @@ async fn staged(service: &Service) -> String {
     id
 }
 
-async fn tasks(service: &Service, id: &str) -> Vec<Value> {
-    let answer = send(service, ADMIN, "GET", &format!("/v2/images/{id}/tasks")).await.expect(200);
-    answer.json()["tasks"].as_array().unwrap().clone()
-}
-
 #[tokio::test]
 async fn v2_249_v2_250_methods_need_a_name_that_is_offered() {
     let service = service().await;
@@ -161,7 +156,7 @@ async fn v2_255_to_v2_258_forbidden_sources() {
         assert_eq!(import(&service, OWNER, &id, web(uri)).await.expect(400).text(), text, "{uri}");
     }
     assert_eq!(service.record(&id).await, before);
-    assert!(tasks(&service, &id).await.is_empty());
+    assert!(service.tasks_of(ADMIN, &id).await.is_empty());
 }
 
 #[tokio::test]
@@ -177,7 +172,7 @@ async fn v2_259_only_who_may_change_the_image_imports() {
         let refused = service.flows.import_image(&call, &id, &body, None).await.unwrap_err();
         assert_eq!(refused.kind(), kind);
     }
-    assert!(tasks(&service, &id).await.is_empty());
+    assert!(service.tasks_of(ADMIN, &id).await.is_empty());
     // the policy comes before what is wrong with stores and sources
     let body = with(web("file:///x"), json!({ "all_stores_must_succeed": false }));
     import_with(&service, ALIEN, &id, &body, None).await.expect(403);
@@ -194,7 +189,7 @@ async fn v2_262_v2_282_v2_283_an_accepted_import_shows_its_task() {
     assert!(answer.body.is_empty());
     let image = service.show(OWNER, &id).await;
     assert_eq!(image["status"], "importing");
-    let tasks = tasks(&service, &id).await;
+    let tasks = service.tasks_of(ADMIN, &id).await;
     assert_eq!(tasks.len(), 1);
     let task = &tasks[0];
     assert_eq!(image["os_glance_import_task"], task["id"]);
@@ -217,10 +212,10 @@ async fn v2_262_v2_282_v2_283_an_accepted_import_shows_its_task() {
     // §14.3: what it copies is told while there is nothing else to tell
     for (bytes, message) in [(0, "Copied 0 MiB"), ((3 << 20) - 1, "Copied 2 MiB")] {
         service.sql(&format!("UPDATE tasks SET progress = '{{\"copied_bytes\": {bytes}}}'")).await;
-        assert_eq!(self::tasks(&service, &id).await[0]["message"], message);
+        assert_eq!(service.tasks_of(ADMIN, &id).await[0]["message"], message);
     }
     service.sql("UPDATE tasks SET message = 'Broken.'").await;
-    assert_eq!(self::tasks(&service, &id).await[0]["message"], "Broken.");
+    assert_eq!(service.tasks_of(ADMIN, &id).await[0]["message"], "Broken.");
 
     let plain = service.show(OWNER, &service.queued(OWNER).await).await;
     for name in ["os_glance_import_task", "os_glance_importing_to_stores", "os_glance_failed_import"] {
@@ -236,7 +231,7 @@ async fn v2_265_a_second_import_has_to_wait() {
     for method in [web(URL), direct()] {
         import(&service, OWNER, &id, method).await.expect(409);
     }
-    assert_eq!(tasks(&service, &id).await.len(), 1);
+    assert_eq!(service.tasks_of(ADMIN, &id).await.len(), 1);
     let record = service.record(&id).await;
     let (one, two) = (service.queued(OWNER).await, service.queued(OWNER).await);
     for id in [&one, &two] {
@@ -260,7 +255,7 @@ async fn v2_266_an_expired_lock_is_preempted() {
     import(&service, OWNER, &id, direct()).await.expect(409);
     import(&service, ALIEN, &id, web(URL)).await.expect(404);
     import(&service, OWNER, &id, web(URL)).await.expect(202);
-    let [new, old] = <[Value; 2]>::try_from(tasks(&service, &id).await).unwrap();
+    let [new, old] = <[Value; 2]>::try_from(service.tasks_of(ADMIN, &id).await).unwrap();
     assert_eq!((&old["status"], &old["message"]), (&json!("failure"), &json!("Expired lock preempted")));
     assert_eq!(new["status"], "pending");
     assert_eq!(service.show(OWNER, &id).await["os_glance_import_task"], new["id"]);
@@ -287,7 +282,7 @@ async fn v2_267_to_v2_269_one_store_leaves_nothing_to_choose() {
     ] {
         let id = staged(&service).await;
         import_with(&service, OWNER, &id, &with(direct(), more), header).await.expect(202);
-        assert_eq!(tasks(&service, &id).await[0]["input"]["backend"], json!(["main"]));
+        assert_eq!(service.tasks_of(ADMIN, &id).await[0]["input"]["backend"], json!(["main"]));
     }
     // there is nowhere to copy to
     let active = service.active(OWNER, json!({}), b"abc").await;
@@ -308,7 +303,7 @@ async fn v2_270_v2_271_choices_of_stores() {
     ] {
         import_with(&service, OWNER, &id, &with(direct(), more), header).await.expect(status);
     }
-    assert!(tasks(&service, &id).await.is_empty());
+    assert!(service.tasks_of(ADMIN, &id).await.is_empty());
     for (more, header, stores) in [
         (json!({}), None, vec!["main"]),
         (json!({}), Some("second"), vec!["second"]),
@@ -318,7 +313,7 @@ async fn v2_270_v2_271_choices_of_stores() {
     ] {
         let id = staged(&service).await;
         import_with(&service, OWNER, &id, &with(direct(), more), header).await.expect(202);
-        assert_eq!(tasks(&service, &id).await[0]["input"]["backend"], json!(stores));
+        assert_eq!(service.tasks_of(ADMIN, &id).await[0]["input"]["backend"], json!(stores));
         let mut sorted = stores.clone();
         sorted.sort_unstable();
         let image = service.show(OWNER, &id).await;
@@ -339,7 +334,7 @@ async fn v2_272_read_only_stores_are_no_targets() {
     import_with(&service, OWNER, &id, &body, None).await.expect(409);
     let body = with(direct(), json!({ "all_stores": true }));
     import_with(&service, OWNER, &id, &body, None).await.expect(202);
-    assert_eq!(tasks(&service, &id).await[0]["input"]["backend"], json!(["main"]));
+    assert_eq!(service.tasks_of(ADMIN, &id).await[0]["input"]["backend"], json!(["main"]));
 }
 
 #[tokio::test]
@@ -357,7 +352,7 @@ async fn v2_275_to_v2_278_copies() {
     let image = service.show(OWNER, &id).await;
     assert_eq!(image["status"], "active");
     assert_eq!(image["os_glance_importing_to_stores"], "second");
-    let task = tasks(&service, &id).await.remove(0);
+    let task = service.tasks_of(ADMIN, &id).await.remove(0);
     assert_eq!(image["os_glance_import_task"], task["id"]);
     assert_eq!(task["input"]["backend"], json!(["second"]));
     assert_eq!(task["owner"], "delta", "the project that asked");
@@ -370,11 +365,11 @@ async fn v2_275_to_v2_278_copies() {
     let before = service.record(&complete).await;
     let everywhere = copy(json!({ "all_stores": true }));
     import_with(&service, ADMIN, &complete, &everywhere, None).await.expect(202);
-    assert!(tasks(&service, &complete).await.is_empty());
+    assert!(service.tasks_of(ADMIN, &complete).await.is_empty());
     assert_eq!(service.record(&complete).await, before);
     let half = service.active(OWNER, json!({}), b"abc").await;
     import_with(&service, ADMIN, &half, &everywhere, None).await.expect(202);
-    assert_eq!(tasks(&service, &half).await[0]["input"]["backend"], json!(["second"]));
+    assert_eq!(service.tasks_of(ADMIN, &half).await[0]["input"]["backend"], json!(["second"]));
 }
 
 #[tokio::test]

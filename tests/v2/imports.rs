@@ -43,11 +43,6 @@ impl Service {
         self.post(&format!("/v2/images/{id}/import")).by(caller).json(document).send().await
     }
 
-    async fn tasks_of(&self, caller: &str, id: &str) -> Vec<Value> {
-        let answer = self.get(&format!("/v2/images/{id}/tasks")).by(caller).send().await.expect(200);
-        answer.json()["tasks"].as_array().unwrap().clone()
-    }
-
     /// A queued image whose data are staged; its id.
     async fn staged(&self, document: Value, data: &[u8]) -> String {
         let id = self.create_id(OWNER, raw(document)).await;

@@ -9,16 +9,12 @@ use super::locations::{ADMIN, ALIEN, OWNER, SERVICE, image, show, world};
 use crate::support::api::{Answer, Service};
 use crate::support::eventually;
 use crate::support::source::{self, Source, allow};
+use crate::support::v2::sha512;
 
 const DATA: &[u8] = b"far away";
 
 async fn add(service: &Service, caller: &str, id: &str, document: &Value) -> Answer {
     service.post(&format!("/v2/images/{id}/locations")).by(caller).json(document).send().await
-}
-
-async fn tasks(service: &Service, caller: &str, id: &str) -> Vec<Value> {
-    let answer = service.get(&format!("/v2/images/{id}/tasks")).by(caller).send().await.expect(200);
-    answer.json()["tasks"].as_array().unwrap().clone()
 }
 
 /// Waits until no task holds the image.
@@ -33,7 +29,7 @@ async fn settled(service: &Service, id: &str) -> Value {
 /// Waits for the end of the newest task.
 async fn ended(service: &Service, id: &str) -> Value {
     eventually("the task ends", async || {
-        let task = tasks(service, ADMIN, id).await.first().cloned()?;
+        let task = service.tasks_of(ADMIN, id).await.first().cloned()?;
         ["success", "failure"].contains(&task["status"].as_str().unwrap()).then_some(task)
     })
     .await
@@ -42,11 +38,6 @@ async fn ended(service: &Service, id: &str) -> Value {
 fn sha256(data: &[u8]) -> String {
     use sha2::Digest as _;
     hex::encode(sha2::Sha256::digest(data))
-}
-
-fn sha512(data: &[u8]) -> String {
-    use sha2::Digest as _;
-    hex::encode(sha2::Sha512::digest(data))
 }
 
 /// Nothing of a failed location is left.
@@ -65,7 +56,7 @@ async fn v2_284_tasks_of_an_invisible_image_are_not_found() {
     service.get(&format!("/v2/images/{id}/tasks")).by(ALIEN).send().await.expect(404);
     // other methods are unknown there (images-v2.md §3 no. 12)
     service.delete(&format!("/v2/images/{id}/tasks")).by(OWNER).send().await.expect(404);
-    assert!(tasks(&service, OWNER, &id).await.is_empty());
+    assert!(service.tasks_of(OWNER, &id).await.is_empty());
 }
 
 #[tokio::test]
@@ -77,7 +68,7 @@ async fn v2_289_only_services_name_other_schemes() {
         add(&service, SERVICE, &id, &json!({ "url": url })).await.expect_text(400, "Invalid location");
     }
     assert_empty(&show(&service, OWNER, &id).await);
-    assert!(tasks(&service, ADMIN, &id).await.is_empty());
+    assert!(service.tasks_of(ADMIN, &id).await.is_empty());
 }
 
 #[tokio::test]
@@ -119,7 +110,7 @@ async fn v2_291_malformed_documents_are_refused() {
     ] {
         add(&service, SERVICE, &id, &document).await.expect(400);
     }
-    assert!(tasks(&service, ADMIN, &id).await.is_empty());
+    assert!(service.tasks_of(ADMIN, &id).await.is_empty());
     assert!(source.requests().is_empty());
     for fine in [json!({}), Value::Null] {
         let document = json!({ "url": url, "validation_data": fine, "more": 1 });
@@ -177,14 +168,14 @@ async fn v2_293_data_of_another_hash_leave_nothing() {
     // the image can still get data
     add(&service, OWNER, &id, &json!({ "url": url })).await.expect(202);
     assert_eq!(ended(&service, &id).await["status"], "success");
-    assert_eq!(tasks(&service, OWNER, &id).await.len(), 2);
+    assert_eq!(service.tasks_of(OWNER, &id).await.len(), 2);
     // what works for another project is not for everybody's eyes
     service.sql("UPDATE tasks SET owner = 'beta'").await;
-    assert!(tasks(&service, OWNER, &id).await.is_empty());
-    assert_eq!(tasks(&service, ADMIN, &id).await.len(), 2);
+    assert!(service.tasks_of(OWNER, &id).await.is_empty());
+    assert_eq!(service.tasks_of(ADMIN, &id).await.len(), 2);
     service.sql("UPDATE tasks SET owner = NULL, expires_at = now() WHERE status = 'failure'").await;
     service.sql("UPDATE tasks SET owner = NULL").await;
-    assert_eq!(tasks(&service, OWNER, &id).await.len(), 1, "the expired one is left out");
+    assert_eq!(service.tasks_of(OWNER, &id).await.len(), 1, "the expired one is left out");
 }
 
 #[tokio::test]
@@ -323,7 +314,7 @@ async fn crashed() -> (Service, Source, String, String) {
     add(&service, OWNER, &id, &json!({ "url": url })).await.expect(202);
     let shown = show(&service, OWNER, &id).await;
     assert_eq!(shown["status"], "importing");
-    assert_eq!(shown["os_glance_import_task"], tasks(&service, OWNER, &id).await[0]["id"]);
+    assert_eq!(shown["os_glance_import_task"], service.tasks_of(OWNER, &id).await[0]["id"]);
     add(&service, OWNER, &id, &json!({ "url": url })).await.expect(409);
     let task = service.flows.catalog.claim_task(Duration::ZERO, &[]).await.unwrap().unwrap();
     assert_eq!(task.attempt, 1);

@@ -16,7 +16,7 @@ use super::locations::SERVICE;
 use crate::support::api::{Answer, Request, Service, new_id};
 use crate::support::db::test_database;
 use crate::support::s3::test_bucket;
-use crate::support::v2::{V21, raw};
+use crate::support::v2::{V21, raw, sha512};
 use crate::support::{config, eventually, source};
 
 /// Where a user names a source.
@@ -208,11 +208,6 @@ async fn service(limits: Limits, change: impl FnOnce(&mut Config)) -> Service {
     open(&mut settings);
     change(&mut settings);
     Service::start_limited(database, bucket, settings, limits).await
-}
-
-fn sha512(data: &[u8]) -> String {
-    use sha2::Digest as _;
-    hex::encode(sha2::Sha512::digest(data))
 }
 
 /// Data of a version, which differ from those of others at every place.
