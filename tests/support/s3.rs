@@ -21,6 +21,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use s3s::service::S3Service;
 use secrecy::SecretString;
+use tokio::sync::watch;
 use uuid::Uuid;
 use vitrine::config;
 use vitrine::dev::s3::{S3Server, ServiceError};
@@ -149,6 +150,8 @@ pub enum Fault {
     Pass,
     /// It is carried out after this time.
     Delay(Duration),
+    /// It is carried out once [`FaultyS3::release`] is called.
+    Hold,
     /// It is not carried out; the answer is 500 `InternalError`.
     InternalError,
     /// It is not carried out; the answer is 503 `SlowDown`.
@@ -187,21 +190,49 @@ pub struct FaultyS3 {
     /// URL of the endpoint.
     pub endpoint: String,
     calls: Arc<Mutex<Vec<(Call, Fault)>>>,
+    gate: Arc<Gate>,
     _server: S3Server,
+}
+
+/// Where requests are held.
+#[derive(Default)]
+struct Gate {
+    open: watch::Sender<bool>,
+    held: watch::Sender<usize>,
+}
+
+/// One request that is held, until it is carried out or its connection closes.
+struct Held(Arc<Gate>);
+
+impl Held {
+    async fn pass(gate: &Arc<Gate>) -> Self {
+        gate.held.send_modify(|held| *held += 1);
+        let held = Self(Arc::clone(gate));
+        gate.open.subscribe().wait_for(|open| *open).await.expect("the gate lives as long as what it holds");
+        held
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.send_modify(|held| *held -= 1);
+    }
 }
 
 impl FaultyS3 {
     /// `decide` is asked once for every request, in the order of arrival.
     pub fn start(decide: impl Fn(&Call) -> Fault + Send + Sync + 'static) -> Self {
         let calls = Arc::new(Mutex::new(Vec::new()));
+        let gate = Arc::new(Gate::default());
         let layer = Layer {
             inner: shared().service.clone(),
             decide: Arc::new(decide),
             next: Arc::new(AtomicU64::new(0)),
             calls: Arc::clone(&calls),
+            gate: Arc::clone(&gate),
         };
         let server = S3Server::start_service(any_port(), layer).unwrap();
-        Self { endpoint: server.endpoint(), calls, _server: server }
+        Self { endpoint: server.endpoint(), calls, gate, _server: server }
     }
 
     /// One of `faults` for about one request in `one_in`; which ones depends on the seed and their numbers alone.
@@ -229,6 +260,12 @@ impl FaultyS3 {
         })
     }
 
+    /// Lets every request pass that is held or comes to be; returns when those that were held are carried out.
+    pub async fn release(&self) {
+        self.gate.open.send_replace(true);
+        self.gate.held.subscribe().wait_for(|held| *held == 0).await.unwrap();
+    }
+
     /// Every request so far and what was done to it.
     pub fn calls(&self) -> Vec<(Call, Fault)> {
         self.calls.lock().unwrap().clone()
@@ -246,6 +283,7 @@ struct Layer {
     decide: Arc<Decide>,
     next: Arc<AtomicU64>,
     calls: Arc<Mutex<Vec<(Call, Fault)>>>,
+    gate: Arc<Gate>,
 }
 
 type AnyBody = UnsyncBoxBody<Bytes, ServiceError>;
@@ -264,7 +302,9 @@ impl Service<Request<Incoming>> for Layer {
         let fault = (self.decide)(&call);
         self.calls.lock().unwrap().push((call, fault));
         let inner = self.inner.clone();
+        let gate = Arc::clone(&self.gate);
         Box::pin(async move {
+            let _held = if fault == Fault::Hold { Some(Held::pass(&gate).await) } else { None };
             match fault {
                 Fault::Delay(time) => tokio::time::sleep(time).await,
                 Fault::Hang => std::future::pending().await,
@@ -278,7 +318,7 @@ impl Service<Request<Incoming>> for Layer {
                     return refuse(request, StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage").await;
                 }
                 Fault::ErrorInOk => return refuse(request, StatusCode::OK, "InternalError").await,
-                Fault::Pass | Fault::LoseAnswer | Fault::Truncate(_) => {}
+                Fault::Pass | Fault::Hold | Fault::LoseAnswer | Fault::Truncate(_) => {}
             }
             let response = Service::call(&inner, request).await.map_err(ServiceError::from)?;
             match fault {
