@@ -119,6 +119,11 @@ impl Catalog {
         let fail = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
+            // in the order of all locks: first the image
+            if let Some(given) = super::row(&transaction, sql!("image_of_task"), &[&id]).await? {
+                let image: Option<Uuid> = given.try_get("image_id")?;
+                super::execute(&transaction, sql!("lock_image"), &[&image]).await?;
+            }
             let values: super::Values<'_> = &[&id, &attempt, &message, &seconds(ttl)];
             let Some(failed) = super::row(&transaction, sql!("fail_task"), values).await? else {
                 return Ok(false);

@@ -1,4 +1,4 @@
-//! Imports that outlive the replicas working on them: of whatever method, each ends once, with the right bytes, and
+//! imports that outlive the replicas working on them. Of whatever method, each ends once, with the right bytes, and
 //! leaves nothing behind.
 
 use std::net::SocketAddr;

@@ -1,0 +1,3 @@
+-- The queue by project, so that the next task is found without looking at all that wait.
+
+CREATE INDEX tasks_queue ON tasks ((coalesce(owner, '')), due_at) WHERE status IN ('pending', 'processing');
