@@ -70,11 +70,13 @@ impl App {
         let budget = Budget::new(config.data.memory_budget.0, config.data.parts_in_flight);
         let policy = PolicyHandle::load(&config.policy).context("policy")?;
         let with_catalogue = config.import.offers(GLANCE_DOWNLOAD);
-        let identity = Arc::new(Identity::new(&config.identity, with_catalogue).context("identity")?);
+        let identity = Arc::new(
+            Identity::new(&config.identity, with_catalogue).context("identity")?.observed_by(&metrics),
+        );
         let schema = image_schema(&config.images).context("images")?;
-        let fetcher = Fetcher::with_limits(&config.import, limits).context("import")?;
+        let fetcher = Fetcher::with_limits(&config.import, limits).context("import")?.observed_by(&metrics);
         let peers = fetcher.for_peers().context("import")?;
-        let sinks = Sink::all(&config.notifications).context("notifications")?;
+        let sinks = Sink::all(&config.notifications, &metrics).context("notifications")?;
         observe(&metrics, &catalog, &budget);
         let (tokens, refusals) = (Arc::clone(&identity), fetcher.clone());
         metrics.observe_token_cache(move || (tokens.cache_stats().hits, tokens.cache_stats().misses));

@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::call::Limits;
+use super::call::{Limits, Operation};
 use super::layout::MAX_PARTS;
 use super::{Error, ErrorKind, Result, Store};
 
@@ -182,7 +182,7 @@ impl Assembly {
 impl Store {
     async fn begin_upload(&self, key: &str) -> (u32, Result<String>) {
         const OPERATION: &str = "CreateMultipartUpload";
-        let create = self.counted_call(OPERATION, Limits::SMALL, || {
+        let create = self.counted_call(Operation::new(OPERATION).on(key), Limits::SMALL, || {
             let request = self.client().create_multipart_upload().bucket(self.bucket()).key(key);
             request.content_type(CONTENT_TYPE).send()
         });
@@ -212,7 +212,8 @@ impl Store {
             CompletedPart::builder().e_tag(etag).part_number(part_number(number)).build()
         });
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
-        let completed = self.call(OPERATION, Limits::COMPLETE, || {
+        let operation = Operation::new(OPERATION).on(key).of(upload_id);
+        let completed = self.call(operation, Limits::COMPLETE, || {
             let request = self.client().complete_multipart_upload().bucket(self.bucket()).key(key);
             request.upload_id(upload_id).multipart_upload(parts.clone()).send()
         });
@@ -241,7 +242,7 @@ impl Store {
 
     /// ETag and bytes of the object at `key`, as far as the store tells.
     pub(super) async fn head(&self, key: &str) -> Result<(Option<String>, Option<u64>)> {
-        let head = self.call("HeadObject", Limits::SMALL, || {
+        let head = self.call(Operation::new("HeadObject").on(key), Limits::SMALL, || {
             self.client().head_object().bucket(self.bucket()).key(key).send()
         });
         let head = head.await?;

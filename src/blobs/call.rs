@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span};
 
 use super::error::from_sdk;
 use super::{Error, ErrorKind, Result, Store};
@@ -50,6 +53,56 @@ impl Limits {
     }
 }
 
+/// What a request does to what, as telemetry names it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Operation<'a> {
+    name: &'static str,
+    key: Option<&'a str>,
+    upload_id: Option<&'a str>,
+    part_number: Option<i32>,
+}
+
+impl<'a> Operation<'a> {
+    /// An operation on the bucket.
+    pub(super) fn new(name: &'static str) -> Self {
+        Self { name, key: None, upload_id: None, part_number: None }
+    }
+
+    /// The same on one object.
+    pub(super) fn on(self, key: &'a str) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// The same on one multipart upload.
+    pub(super) fn of(self, upload_id: &'a str) -> Self {
+        Self { upload_id: Some(upload_id), ..self }
+    }
+
+    /// The same on one of its parts.
+    pub(super) fn part(self, number: i32) -> Self {
+        Self { part_number: Some(number), ..self }
+    }
+
+    /// The span of one attempt, by the OpenTelemetry conventions for S3.
+    fn span(&self, store: &Store) -> Span {
+        debug_span!(
+            "s3",
+            otel.name = format_args!("S3.{}", self.name),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            rpc.system.name = "aws-api",
+            rpc.method = self.name,
+            vitrine.store = %store.id,
+            aws.s3.bucket = store.bucket(),
+            aws.s3.key = self.key,
+            aws.s3.upload_id = self.upload_id,
+            aws.s3.part_number = self.part_number,
+            aws.request_id = Empty,
+            error.type = Empty,
+        )
+    }
+}
+
 /// Retries that may still be made at a store. Every retry takes one and every success gives one back, so that a
 /// store in trouble is not buried under repetitions.
 #[derive(Debug)]
@@ -79,12 +132,13 @@ impl Store {
     /// Sends what `request` makes, anew for each attempt.
     pub(super) async fn call<T, E, F>(
         &self,
-        operation: &'static str,
+        operation: Operation<'_>,
         limits: Limits,
         request: impl Fn() -> F,
     ) -> Result<T>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        T: RequestId,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         self.counted_call(operation, limits, request).await.1
@@ -94,12 +148,13 @@ impl Store {
     /// all the same.
     pub(super) async fn counted_call<T, E, F>(
         &self,
-        operation: &'static str,
+        operation: Operation<'_>,
         limits: Limits,
         request: impl Fn() -> F,
     ) -> (u32, Result<T>)
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        T: RequestId,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let mut attempt = 1;
@@ -112,7 +167,7 @@ impl Store {
             if !again || !self.retries().take() {
                 return (attempt, Err(error));
             }
-            self.metrics().s3_retry(operation, &self.id);
+            self.metrics().s3_retry(operation.name, &self.id);
             sleep(pause(attempt, error.retry_after)).await;
             attempt += 1;
         }
@@ -121,35 +176,37 @@ impl Store {
     /// One attempt. Everything sent to a store passes here.
     async fn attempt<T, E>(
         &self,
-        operation: &'static str,
+        operation: Operation<'_>,
         limit: Duration,
         attempt: u32,
         request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T>
     where
+        T: RequestId,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let begun = Instant::now();
+        let (begun, span, name) = (Instant::now(), operation.span(self), operation.name);
         // boxed: what the SDK makes of a request takes several KiB
-        let outcome = match timeout(limit, Box::pin(request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(from_sdk(operation, &error)),
-            Err(elapsed) => Err(Error::new(ErrorKind::Unavailable, operation).with_source(elapsed)),
+        let outcome = match timeout(limit, Box::pin(request)).instrument(span.clone()).await {
+            Ok(Ok(answer)) => {
+                span.record("aws.request_id", answer.request_id());
+                Ok(answer)
+            }
+            Ok(Err(error)) => Err(from_sdk(name, &error)),
+            Err(elapsed) => Err(Error::new(ErrorKind::Unavailable, name).with_source(elapsed)),
         };
         if outcome.is_ok() {
             self.retries().give();
         }
         // an absent object is an answer, not a failure
         let failure = outcome.as_ref().err().filter(|error| error.kind != ErrorKind::NotFound);
-        self.metrics().s3_request(
-            operation,
-            &self.id,
-            failure.map(|error| error.kind.as_str()),
-            begun.elapsed(),
-        );
+        let failure = failure.map(|error| error.kind.as_str());
+        self.metrics().s3_request(name, &self.id, failure, begun.elapsed());
+        span.record("error.type", failure);
+        span.record("otel.status_code", failure.map(|_| "ERROR"));
         tracing::debug!(
             store = %self.id,
-            operation,
+            operation = name,
             attempt,
             duration_ms = begun.elapsed().as_millis() as u64,
             outcome = outcome.as_ref().map_or_else(|error: &Error| error.kind.as_str(), |_| "ok"),

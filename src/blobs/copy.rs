@@ -18,7 +18,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::assembly::{Assembly, Place, no_etag};
-use super::call::Limits;
+use super::call::{Limits, Operation};
 use super::write::Written;
 use super::{Error, ErrorKind, Layout, Result, Store};
 
@@ -176,7 +176,8 @@ impl Source {
 
     async fn copy_whole(&self, store: Store, key: Arc<str>) -> Result<String> {
         const OPERATION: &str = "CopyObject";
-        let copied = store.call(OPERATION, Limits::transfer(self.size), || {
+        let operation = Operation::new(OPERATION).on(&key);
+        let copied = store.call(operation, Limits::transfer(self.size), || {
             let request = store.client().copy_object().bucket(store.bucket()).key(&*key);
             request.copy_source(self.path()).set_copy_source_if_match(self.etag.clone()).send()
         });
@@ -187,7 +188,8 @@ impl Source {
     async fn copy_range(&self, place: Place, range: Range<u64>) -> Result<String> {
         const OPERATION: &str = "UploadPartCopy";
         let Place { store, key, upload_id, number } = place;
-        let copied = store.call(OPERATION, Limits::transfer(range.end - range.start), || {
+        let operation = Operation::new(OPERATION).on(&key).of(&upload_id).part(number);
+        let copied = store.call(operation, Limits::transfer(range.end - range.start), || {
             let request = store.client().upload_part_copy().bucket(store.bucket()).key(&*key);
             let request = request.upload_id(&*upload_id).part_number(number).copy_source(self.path());
             let request = request.copy_source_range(format!("bytes={}-{}", range.start, range.end - 1));

@@ -3,7 +3,7 @@
 use aws_sdk_s3::primitives::DateTime;
 use time::OffsetDateTime;
 
-use super::call::Limits;
+use super::call::{Limits, Operation};
 use super::{Error, ErrorKind, Result, Store};
 
 /// An object the store holds.
@@ -85,7 +85,7 @@ impl Objects {
             Next::End => return Ok(None),
         };
         let store = &self.store;
-        let page = store.call(OPERATION, Limits::SMALL, || {
+        let page = store.call(Operation::new(OPERATION), Limits::SMALL, || {
             let request = store.client().list_objects_v2().bucket(store.bucket()).prefix(store.folder());
             request.set_continuation_token(token.clone()).send()
         });
@@ -124,7 +124,7 @@ impl OpenUploads {
             Next::End => return Ok(None),
         };
         let store = &self.store;
-        let page = store.call(OPERATION, Limits::SMALL, || {
+        let page = store.call(Operation::new(OPERATION), Limits::SMALL, || {
             let request = store.client().list_multipart_uploads().bucket(store.bucket()).prefix(&self.prefix);
             request.set_key_marker(key.clone()).set_upload_id_marker(id.clone()).send()
         });

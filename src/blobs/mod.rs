@@ -36,7 +36,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use tokio::time::{sleep, timeout};
 
-use call::Limits;
+use call::{Limits, Operation};
 
 /// How long a probe of a bucket may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
@@ -53,8 +53,9 @@ impl Store {
     /// # Errors
     /// `NotFound` without a bucket, `Denied`, or `Unavailable`.
     pub async fn check(&self) -> Result<()> {
-        let head = self
-            .call("HeadBucket", Limits::SMALL, || self.client().head_bucket().bucket(self.bucket()).send());
+        let head = self.call(Operation::new("HeadBucket"), Limits::SMALL, || {
+            self.client().head_bucket().bucket(self.bucket()).send()
+        });
         let answer = timeout(CHECK_LIMIT, head).await;
         answer.map_err(|_| Error::new(ErrorKind::Unavailable, "HeadBucket"))?.map(drop)
     }
@@ -74,7 +75,7 @@ impl Store {
             let constraint = BucketLocationConstraint::from(region);
             CreateBucketConfiguration::builder().location_constraint(constraint).build()
         });
-        let created = self.call("CreateBucket", Limits::SMALL, || {
+        let created = self.call(Operation::new("CreateBucket"), Limits::SMALL, || {
             let request = self.client().create_bucket().bucket(self.bucket());
             request.set_create_bucket_configuration(place.clone()).send()
         });
@@ -94,7 +95,7 @@ impl Store {
         if let Some(upload_id) = upload_id {
             self.abort_upload(key, upload_id).await?;
         }
-        let deleted = self.call("DeleteObject", Limits::SMALL, || {
+        let deleted = self.call(Operation::new("DeleteObject").on(key), Limits::SMALL, || {
             self.client().delete_object().bucket(self.bucket()).key(key).send()
         });
         absent_is_success(deleted.await.map(drop))
@@ -103,7 +104,8 @@ impl Store {
     /// Aborts a multipart upload until the store knows it no more, as parts can land after an abort.
     pub(crate) async fn abort_upload(&self, key: &str, upload_id: &str) -> Result<()> {
         for round in 1..=ABORT_ROUNDS {
-            let aborted = self.call("AbortMultipartUpload", Limits::SMALL, || {
+            let abort = Operation::new("AbortMultipartUpload").on(key).of(upload_id);
+            let aborted = self.call(abort, Limits::SMALL, || {
                 self.client()
                     .abort_multipart_upload()
                     .bucket(self.bucket())
@@ -112,7 +114,8 @@ impl Store {
                     .send()
             });
             absent_is_success(aborted.await.map(drop))?;
-            let parts = self.call("ListParts", Limits::SMALL, || {
+            let list = Operation::new("ListParts").on(key).of(upload_id);
+            let parts = self.call(list, Limits::SMALL, || {
                 self.client().list_parts().bucket(self.bucket()).key(key).upload_id(upload_id).send()
             });
             match parts.await {

@@ -9,7 +9,7 @@ use futures_util::Stream;
 use futures_util::stream;
 use tokio::time::{sleep, timeout};
 
-use super::call::{Limits, pause};
+use super::call::{Limits, Operation, pause};
 use super::{Error, ErrorKind, Result, Store};
 
 const OPERATION: &str = "GetObject";
@@ -155,7 +155,7 @@ impl Reader {
         self.body = None;
         let whole = self.offset == 0 && self.end == self.size;
         let range = (!whole).then(|| format!("bytes={}-{}", self.offset, self.end - 1));
-        let opened = self.store.call(OPERATION, limits, || {
+        let opened = self.store.call(Operation::new(OPERATION).on(&self.key), limits, || {
             let request = self.store.client().get_object().bucket(self.store.bucket()).key(&self.key);
             request.set_if_match(self.etag.clone()).set_range(range.clone()).send()
         });

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::call::Operation;
 use super::*;
 use crate::config::units::ByteSize;
 use crate::config::{self, HashAlgorithm};
@@ -257,7 +258,8 @@ async fn r07_a_store_that_never_answers_is_given_up() {
     let store = stores.default_store();
     let limits = Limits { attempt: Duration::from_millis(50), attempts: 2 };
     let mut connections = Vec::new();
-    let head = store.call("HeadBucket", limits, || store.client().head_bucket().bucket("images").send());
+    let head = store
+        .call(Operation::new("HeadBucket"), limits, || store.client().head_bucket().bucket("images").send());
     let mut head = std::pin::pin!(head);
     let error = loop {
         tokio::select! {

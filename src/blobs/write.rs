@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 use super::assembly::{Assembly, CONTENT_TYPE, Place, no_etag};
 use super::budget::{Admission, PartBuffer};
-use super::call::Limits;
+use super::call::{Limits, Operation};
 use super::sign::Payload;
 use super::{Error, ErrorKind, Result, Store};
 
@@ -184,7 +184,8 @@ impl ObjectWriter {
 async fn put_object(store: Store, key: Arc<str>, data: Bytes) -> Result<String> {
     const OPERATION: &str = "PutObject";
     let payload = Payload::of(&store, &data).await?;
-    let put = store.call(OPERATION, Limits::transfer(data.len() as u64), || {
+    let operation = Operation::new(OPERATION).on(&key);
+    let put = store.call(operation, Limits::transfer(data.len() as u64), || {
         let request = store.client().put_object().bucket(store.bucket()).key(&*key);
         let request = request.content_type(CONTENT_TYPE).body(ByteStream::from(data.clone()));
         request.customize().interceptor(payload.clone()).send()
@@ -198,7 +199,8 @@ async fn upload_part(place: Place, data: Bytes) -> Result<String> {
     const OPERATION: &str = "UploadPart";
     let Place { store, key, upload_id, number } = place;
     let payload = Payload::of(&store, &data).await?;
-    let sent = store.call(OPERATION, Limits::transfer(data.len() as u64), || {
+    let operation = Operation::new(OPERATION).on(&key).of(&upload_id).part(number);
+    let sent = store.call(operation, Limits::transfer(data.len() as u64), || {
         let request = store.client().upload_part().bucket(store.bucket()).key(&*key);
         let request = request.upload_id(&*upload_id).part_number(number).body(ByteStream::from(data.clone()));
         request.customize().interceptor(payload.clone()).send()

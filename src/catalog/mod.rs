@@ -36,6 +36,8 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::{GenericClient, Object, Pool, PoolError, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tracing::field::Empty;
+use tracing::{Instrument, debug_span};
 
 pub use error::{Error, ErrorKind, Result};
 use retry::{Attempt, Failure, REPEATABLE, Terms};
@@ -128,11 +130,22 @@ impl Catalog {
         F: Future<Output = Attempt<T>>,
     {
         let begun = Instant::now();
-        let outcome = retry::run(terms, self.longest, attempt).await;
+        let span = debug_span!(
+            "database",
+            otel.name = operation,
+            otel.kind = "client",
+            otel.status_code = Empty,
+            db.system.name = "postgresql",
+            db.operation.name = operation,
+            error.type = Empty,
+        );
+        let outcome = retry::run(terms, self.longest, attempt).instrument(span.clone()).await;
+        let failure = outcome.as_ref().err().map(|error| error.kind.as_str());
         if let Some(metrics) = &self.metrics {
-            let failure = outcome.as_ref().err().map(|error| error.kind.as_str());
             metrics.db_operation(operation, failure, begun.elapsed());
         }
+        span.record("error.type", failure);
+        span.record("otel.status_code", failure.map(|_| "ERROR"));
         outcome
     }
 

@@ -21,6 +21,8 @@ use super::target::{Refusal, Target};
 use super::validator::{Validator, number};
 use crate::config;
 use crate::error::{Error, Result as CrateResult};
+use crate::telemetry::client::observed;
+use crate::telemetry::metrics::Metrics;
 
 /// Bounds on a fetch.
 ///
@@ -70,6 +72,7 @@ const AUTH_TOKEN: &str = "x-auth-token";
 pub struct Fetcher {
     shared: Arc<Shared>,
     credential: Option<Credential>,
+    metrics: Option<Metrics>,
 }
 
 /// A token, and the one place that it may be sent to.
@@ -119,7 +122,13 @@ impl Fetcher {
         let dns = CheckedDns { lookup, allow_private: rules.allow_private_networks, limit: limits.dns };
         let client = client(&dns, &limits).map_err(Error::internal)?;
         let shared = Shared { rules: rules.clone(), limits, dns, client, refusals };
-        Ok(Self { shared: Arc::new(shared), credential: None })
+        Ok(Self { shared: Arc::new(shared), credential: None, metrics: None })
+    }
+
+    /// The same fetcher, which reports its requests to these instruments; where they went stays out of them.
+    #[must_use]
+    pub fn observed_by(self, metrics: &Metrics) -> Self {
+        Self { metrics: Some(metrics.clone()), ..self }
     }
 
     /// A fetcher for the image services that callers' catalogues name.
@@ -139,7 +148,8 @@ impl Fetcher {
             denied_hosts: Vec::new(),
             ..rules.clone()
         };
-        Self::build(&rules, limits.clone(), dns.lookup.clone(), Arc::clone(refusals))
+        let peers = Self::build(&rules, limits.clone(), dns.lookup.clone(), Arc::clone(refusals))?;
+        Ok(Self { metrics: self.metrics.clone(), ..peers })
     }
 
     /// The same fetcher with a token, which goes to the origin of `target` and nowhere else: no redirect is followed
@@ -151,7 +161,7 @@ impl Fetcher {
         let mut token = HeaderValue::from_str(token.expose_secret()).map_err(Error::internal)?;
         token.set_sensitive(true);
         let credential = Credential { token, origin: target.url().origin() };
-        Ok(Self { shared: Arc::clone(&self.shared), credential: Some(credential) })
+        Ok(Self { credential: Some(credential), ..self.clone() })
     }
 
     /// How many targets, redirects and resolved names were forbidden so far.
@@ -288,7 +298,7 @@ impl Fetcher {
         hop: &Target,
         from: Option<&Resume<'_>>,
     ) -> Result<Response, FetchError> {
-        let mut request = self.shared.client.request(method, hop.url().clone());
+        let mut request = self.shared.client.request(method.clone(), hop.url().clone());
         if let Some(Resume { offset, validator }) = from {
             request = request.header(RANGE, format!("bytes={offset}-"));
             if let Some(validator) = validator {
@@ -299,7 +309,8 @@ impl Fetcher {
         {
             request = request.header(AUTH_TOKEN, credential.token.clone());
         }
-        request.send().await.map_err(|error| match find_refusal(&error) {
+        let answer = observed(self.metrics.as_ref(), &method, None, request.send()).await;
+        answer.map_err(|error| match find_refusal(&error) {
             Some(refusal) => self.refuse(refusal, hop),
             None => FetchError::unreachable(error.without_url()),
         })

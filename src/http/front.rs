@@ -85,8 +85,13 @@ async fn answer(State(front): State<Front>, request: Request) -> Response {
     let (request_id, refused) = request_id(&headers);
     let span = info_span!(
         "request",
+        otel.name = method.as_str(),
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
         request_id,
         http.request.method = %method,
+        http.route = tracing::field::Empty,
+        http.response.status_code = tracing::field::Empty,
         trace_id = tracing::field::Empty,
         project.id = tracing::field::Empty,
         user.id = tracing::field::Empty,
@@ -106,6 +111,7 @@ async fn answer(State(front): State<Front>, request: Request) -> Response {
         let sizes = BodySizes { request: announced(&headers), response: announced(response.headers()) };
         metrics.http_bodies(&method, route, status, sizes);
         log(&method, route, status, duration);
+        trace::end(&Span::current(), &method, route, status);
         response
     };
     handled.instrument(span).await

@@ -20,6 +20,7 @@ use super::{Request, SetupError, field, roles, unauthenticated};
 use crate::config;
 use crate::domain::caller::Caller;
 use crate::error::{Error, Result};
+use crate::telemetry::metrics::Metrics;
 
 use client::{Client, FAILED_LIFE, Failure, remaining};
 use token::Token;
@@ -70,6 +71,12 @@ impl Keystone {
             public_uri: keystone.www_authenticate_uri.clone().unwrap_or_else(|| keystone.auth_url.clone()),
             allow_anonymous: settings.allow_anonymous_access,
         })
+    }
+
+    /// The same, which reports its requests to these instruments.
+    pub(super) fn observed_by(mut self, metrics: &Metrics) -> Self {
+        self.client.metrics = Some(metrics.clone());
+        self
     }
 
     /// Tells who sends `request`; answers are believed or not as of `now`.

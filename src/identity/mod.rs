@@ -16,6 +16,7 @@ use http::{HeaderMap, Method};
 use crate::config::{self, IdentityMode};
 use crate::domain::caller::Caller;
 use crate::error::{Error, ErrorKind, Result};
+use crate::telemetry::metrics::Metrics;
 
 pub use cache::CacheStats;
 
@@ -73,6 +74,15 @@ impl Identity {
             IdentityMode::Header => Self::Header(Header::new(settings, with_catalogue)?),
             IdentityMode::None => Self::None(None),
         })
+    }
+
+    /// The same source, which reports what it asks of others to these instruments.
+    #[must_use]
+    pub fn observed_by(self, metrics: &Metrics) -> Self {
+        match self {
+            Self::Keystone(keystone) => Self::Keystone(Box::new(keystone.observed_by(metrics))),
+            other => other,
+        }
     }
 
     /// Tells who sends `request`.

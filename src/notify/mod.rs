@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::config::Notifications;
 use crate::config::notifications::{AMQP, LOG, WEBHOOK};
 use crate::domain::event::Event;
+use crate::telemetry::metrics::Metrics;
 
 pub use error::{Error, ErrorKind, Result};
 
@@ -39,12 +40,12 @@ impl Sink {
     ///
     /// # Errors
     /// `Unusable` for settings that no sink can be made of.
-    pub fn all(config: &Notifications) -> Result<Vec<Self>> {
+    pub fn all(config: &Notifications, metrics: &Metrics) -> Result<Vec<Self>> {
         let mut kinds = Vec::new();
         if config.log {
             kinds.push(Kind::Log);
         }
-        if let Some(webhook) = webhook::Webhook::new(&config.webhook)? {
+        if let Some(webhook) = webhook::Webhook::new(&config.webhook, metrics)? {
             kinds.push(Kind::Webhook(Arc::new(webhook)));
         }
         if let Some(broker) = amqp::Broker::new(&config.amqp)? {

@@ -5,14 +5,19 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use http::Method;
 use http::header::CONTENT_TYPE;
 use reqwest::redirect;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde_json::Value;
 use sha2::Sha256;
+use url::Url;
 
 use crate::config::notifications;
 use crate::domain::event::Event;
+
+use crate::telemetry::client::observed;
+use crate::telemetry::metrics::Metrics;
 
 use super::error::{Error, ErrorKind, Result};
 
@@ -25,12 +30,14 @@ const KEY_PREFIX: &str = "whsec_";
 pub(super) struct Webhook {
     client: reqwest::Client,
     url: String,
+    peer: Option<String>,
     key: SecretSlice<u8>,
+    metrics: Metrics,
 }
 
 impl Webhook {
     /// The server of the configuration, if it names one.
-    pub(super) fn new(config: &notifications::Webhook) -> Result<Option<Self>> {
+    pub(super) fn new(config: &notifications::Webhook, metrics: &Metrics) -> Result<Option<Self>> {
         let Some(url) = &config.url else { return Ok(None) };
         let unusable = |text: &str| Error::new(ErrorKind::Unusable, text);
         let secret = config.secret.as_ref().ok_or_else(|| unusable("the webhook has no secret"))?;
@@ -42,7 +49,8 @@ impl Webhook {
             .user_agent("vitrine")
             .build()
             .map_err(|error| Error::new(ErrorKind::Unusable, error))?;
-        Ok(Some(Self { client, url: url.clone(), key: key.into() }))
+        let peer = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        Ok(Some(Self { client, url: url.clone(), peer, key: key.into(), metrics: metrics.clone() }))
     }
 
     pub(super) async fn deliver(&self, event: &Event, envelope: &Value) -> Result<()> {
@@ -54,8 +62,9 @@ impl Webhook {
         let request = request.header("webhook-id", id).header("webhook-timestamp", timestamp);
         // the address may hold a token
         let unreachable = |error: reqwest::Error| Error::new(ErrorKind::Unreachable, error.without_url());
-        let answer =
-            request.header("webhook-signature", signature).body(body).send().await.map_err(unreachable)?;
+        let call = request.header("webhook-signature", signature).body(body).send();
+        let answer = observed(Some(&self.metrics), &Method::POST, self.peer.as_deref(), call).await;
+        let answer = answer.map_err(unreachable)?;
         if answer.status().is_success() {
             Ok(())
         } else {

@@ -106,13 +106,22 @@ fn capped() -> FilterFn<impl Fn(&Metadata<'_>) -> bool + Clone> {
     })
 }
 
-/// Our spans from INFO up: the context of log lines, and what is sent as a trace. Those of libraries stay out, or
-/// the sending of traces would be traced.
-pub(super) fn own_spans() -> FilterFn<impl Fn(&Metadata<'_>) -> bool + Clone> {
-    filter_fn(|metadata: &Metadata<'_>| {
-        metadata.is_span() && is_ours(metadata) && *metadata.level() <= Level::INFO
+/// Our spans from INFO up: the context of log lines.
+fn own_spans() -> FilterFn<impl Fn(&Metadata<'_>) -> bool + Clone> {
+    spans_to(Level::INFO)
+}
+
+/// What is sent as a trace: our spans, also those around single calls to the database and the stores. Those of libraries
+/// stay out, or the sending of traces would be traced.
+pub(super) fn traced_spans() -> FilterFn<impl Fn(&Metadata<'_>) -> bool + Clone> {
+    spans_to(Level::DEBUG)
+}
+
+fn spans_to(level: Level) -> FilterFn<impl Fn(&Metadata<'_>) -> bool + Clone> {
+    filter_fn(move |metadata: &Metadata<'_>| {
+        metadata.is_span() && is_ours(metadata) && *metadata.level() <= level
     })
-    .with_max_level_hint(LevelFilter::INFO)
+    .with_max_level_hint(level)
 }
 
 /// Fields by name, in the order they came.

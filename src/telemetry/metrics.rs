@@ -3,6 +3,7 @@
 //! Names follow the OpenTelemetry conventions; `/metrics` shows them with `_` for dots and the unit at the end.
 //! Attributes come from closed sets only: no id, no name and nothing a user wrote is ever a label (A62).
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +110,12 @@ pub struct PoolStatus {
 #[derive(Clone)]
 pub struct Metrics {
     instruments: Arc<Instruments>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
 }
 
 struct Instruments {

@@ -3,6 +3,7 @@
 //! Logs go to standard output (or standard error for commands whose result is their output), metrics are pulled
 //! from `/metrics`, and both traces and metrics are pushed where the standard `OTEL_*` variables ask for it.
 
+pub mod client;
 pub mod log;
 pub mod metrics;
 pub mod trace;
@@ -46,7 +47,7 @@ pub fn init_on(config: &config::Telemetry, output: Output) -> Guard {
             .with_tracer(provider.tracer(SERVICE))
             .with_location(false)
             .with_threads(false)
-            .with_filter(log::own_spans())
+            .with_filter(log::traced_spans())
     });
     let lines = log::layer(config, output);
     let first = tracing_subscriber::registry().with(spans).with(lines).try_init().is_ok();

@@ -1,6 +1,6 @@
 //! Traces: pushed over OTLP, continued from callers that send `traceparent`.
 
-use http::HeaderMap;
+use http::{HeaderMap, Method, StatusCode};
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_otlp::SpanExporter;
@@ -43,6 +43,20 @@ pub fn adopt(span: &Span, headers: &HeaderMap) {
         && span.set_parent(context).is_err()
     {
         span.record("trace_id", tracing::field::display(trace));
+    }
+}
+
+/// Notes on the span of a request how it was answered. `route` is the template of the matched route; the name of the span
+/// goes by it, so that traces can be told apart.
+pub fn end(span: &Span, method: &Method, route: Option<&str>, status: StatusCode) {
+    if let Some(route) = route {
+        // the field `otel.name` counts only before the span has begun
+        span.context().span().update_name(format!("{method} {route}"));
+        span.record("http.route", route);
+    }
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
     }
 }
 

@@ -74,6 +74,28 @@ async fn every_request_is_one_json_line_with_its_id() {
 }
 
 #[tokio::test]
+async fn questions_to_keystone_are_counted_by_their_outcome() {
+    let (database, bucket) = (test_database().await, test_bucket().await);
+    let keystone = keystone().await;
+    let mut config = config(&database, &bucket);
+    with_keystone(&mut config, &keystone);
+    let server = Server::start(&config).await;
+    Request::to(server.api, "GET", "/v1/images").by(TOKEN).send().await.expect(200);
+    Request::to(server.api, "GET", "/v1/images").by(BAD_TOKEN).send().await.expect(401);
+    let metrics = Request::to(server.ops, "GET", "/metrics").send().await.expect(200).text();
+    for (method, status) in [("POST", 201), ("GET", 200), ("GET", 404)] {
+        let counted = metrics.lines().any(|line| {
+            line.starts_with("http_client_request_duration_seconds_count{")
+                && line.contains(&format!("http_request_method=\"{method}\""))
+                && line.contains(&format!("http_response_status_code=\"{status}\""))
+                && line.contains("server_address=\"127.0.0.1\"")
+                && line.ends_with(" 1")
+        });
+        assert!(counted, "{method} {status}: {metrics}");
+    }
+}
+
+#[tokio::test]
 async fn a53_a54_tokens_and_secrets_are_nowhere() {
     let (database, bucket) = (test_database().await, test_bucket().await);
     let keystone = keystone().await;

@@ -6,6 +6,7 @@ mod ledger;
 mod logs;
 mod schema;
 mod serving;
+mod traces;
 
 use std::process::Output;
 

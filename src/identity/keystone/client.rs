@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -16,6 +16,8 @@ use super::token::Token;
 use crate::config;
 use crate::identity::SetupError;
 use crate::identity::cache::Cache;
+use crate::telemetry::client::observed;
+use crate::telemetry::metrics::Metrics;
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -78,6 +80,7 @@ pub(super) struct Client {
     with_catalogue: bool,
     /// [`TOTAL`], but for tests.
     pub(super) total: Duration,
+    pub(super) metrics: Option<Metrics>,
 }
 
 #[derive(Debug)]
@@ -121,6 +124,7 @@ impl Client {
             places: Semaphore::new(PLACES),
             with_catalogue,
             total: TOTAL,
+            metrics: None,
         })
     }
 
@@ -185,7 +189,20 @@ impl Client {
         let mut subject = HeaderValue::from_str(token).map_err(|_| Failure::NoToken)?;
         subject.set_sensitive(true);
         let request = self.http.get(url).header("x-auth-token", &own.text).header("x-subject-token", subject);
-        send(request.header(ACCESS_RULES.0, ACCESS_RULES.1)).await
+        self.send(&Method::GET, request.header(ACCESS_RULES.0, ACCESS_RULES.1)).await
+    }
+
+    /// Sends a request, once more if the connection broke: a kept connection may have died unnoticed. Nothing sent here
+    /// changes anything in Keystone.
+    async fn send(&self, method: &Method, request: RequestBuilder) -> Result<Response, Failure> {
+        let observe = |request: RequestBuilder| {
+            observed(self.metrics.as_ref(), method, self.tokens.host_str(), request.send())
+        };
+        let again = request.try_clone();
+        match (observe(request).await, again) {
+            (Err(error), Some(again)) if !error.is_timeout() => Ok(observe(again).await?),
+            (result, _) => Ok(result?),
+        }
     }
 
     /// Our own token; another one than `rejected`.
@@ -209,7 +226,7 @@ impl Client {
     async fn log_in(&self) -> Result<(Own, Duration), Failure> {
         let mut url = self.tokens.clone();
         url.set_query(Some("nocatalog"));
-        let answer = send(self.http.post(url).json(&self.account.claim())).await?;
+        let answer = self.send(&Method::POST, self.http.post(url).json(&self.account.claim())).await?;
         match answer.status() {
             StatusCode::CREATED | StatusCode::OK => {}
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
@@ -262,16 +279,6 @@ impl Account {
 /// worst, belief for the cache's limit.
 pub(super) fn remaining(expires_at: OffsetDateTime) -> Duration {
     (expires_at - OffsetDateTime::now_utc()).try_into().unwrap_or(Duration::ZERO)
-}
-
-/// Sends a request, once more if the connection broke: a kept connection may have died unnoticed. Nothing sent here
-/// changes anything in Keystone.
-async fn send(request: RequestBuilder) -> Result<Response, Failure> {
-    let again = request.try_clone();
-    match (request.send().await, again) {
-        (Err(error), Some(again)) if !error.is_timeout() => Ok(again.send().await?),
-        (result, _) => Ok(result?),
-    }
 }
 
 async fn read(mut answer: Response) -> Result<Vec<u8>, Failure> {
