@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint check bench conformance clients clients-osc schemathesis faults-full fuzz clean reset
+.PHONY: help run build test fmt lint check docs bench conformance clients clients-osc schemathesis faults-full fuzz clean reset
 
 # a toolchain that rustup installed without changing PATH
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -34,6 +34,10 @@ lint: ## formatting and lints, warnings being errors
 check: ## compile without producing anything: the quickest look for errors
 	@scripts/setup compiler
 	cargo check --locked --all-targets
+
+docs: ## write the references in docs/reference anew, from the code
+	@scripts/setup compiler postgres
+	VITRINE_WRITE_DOCS=1 cargo test --locked --test main -- docs::
 
 bench: ## measure throughput, latency and memory of a release build
 	@scripts/setup compiler postgres python

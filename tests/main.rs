@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod catalog;
+mod docs;
 mod events;
 mod faults;
 mod openapi;

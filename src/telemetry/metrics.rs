@@ -153,45 +153,85 @@ struct Instruments {
 impl Metrics {
     /// The instruments of `meter`.
     pub fn new(meter: &Meter) -> Self {
-        let seconds = |name, buckets: &[f64]| {
-            meter.f64_histogram(name).with_unit("s").with_boundaries(buckets.to_vec()).build()
+        let seconds = |name, about, buckets: &[f64]| {
+            let histogram = meter.f64_histogram(name).with_description(about).with_unit("s");
+            histogram.with_boundaries(buckets.to_vec()).build()
         };
-        let body =
-            |name| meter.u64_histogram(name).with_unit("By").with_boundaries(BODY_BYTES.to_vec()).build();
+        let body = |name, about| {
+            let histogram = meter.u64_histogram(name).with_description(about).with_unit("By");
+            histogram.with_boundaries(BODY_BYTES.to_vec()).build()
+        };
         // no unit: names that end in `bytes` say theirs, the others count things
-        let counter = |name| meter.u64_counter(name).build();
-        let level = |name| meter.i64_up_down_counter(name).build();
-        let gauge = |name| meter.u64_gauge(name).build();
-        let age = |name| meter.f64_gauge(name).with_unit("s").build();
+        let counter = |name, about| meter.u64_counter(name).with_description(about).build();
+        let level = |name, about| meter.i64_up_down_counter(name).with_description(about).build();
+        let gauge = |name, about| meter.u64_gauge(name).with_description(about).build();
+        let age = |name, about| meter.f64_gauge(name).with_description(about).with_unit("s").build();
         let instruments = Instruments {
-            http_duration: seconds("http.server.request.duration", &REQUEST_SECONDS),
-            http_active: level("http.server.active_requests"),
-            http_request_size: body("http.server.request.body.size"),
-            http_response_size: body("http.server.response.body.size"),
-            client_duration: seconds("http.client.request.duration", &REQUEST_SECONDS),
-            db_duration: seconds("db.client.operation.duration", &QUERY_SECONDS),
-            db_timeouts: counter("db.client.connection.timeouts"),
-            db_wait: seconds("db.client.connection.wait_time", &QUERY_SECONDS),
-            db_use: seconds("db.client.connection.use_time", &QUERY_SECONDS),
-            s3_duration: seconds("vitrine.s3.request.duration", &REQUEST_SECONDS),
-            s3_retries: counter("vitrine.s3.retries"),
-            s3_bytes: counter("vitrine.s3.bytes"),
-            upload_bytes: counter("vitrine.upload.bytes"),
-            download_bytes: counter("vitrine.download.bytes"),
-            upload_active: level("vitrine.upload.active"),
-            parts_in_flight: level("vitrine.parts.in_flight"),
-            admission_rejected: counter("vitrine.admission.rejected"),
-            tasks: gauge("vitrine.tasks"),
-            tasks_oldest: age("vitrine.tasks.oldest_due_age"),
-            garbage: gauge("vitrine.ledger.garbage"),
-            garbage_oldest: age("vitrine.ledger.garbage.oldest_age"),
-            writing_expired: gauge("vitrine.ledger.writing.expired"),
-            scrub_orphans: gauge("vitrine.scrub.orphans"),
-            events_pending: gauge("vitrine.events.pending"),
-            events_oldest: age("vitrine.events.oldest_age"),
-            event_deliveries: counter("vitrine.events.deliveries"),
-            policy_denied: counter("vitrine.policy.denied"),
-            hash_duration: seconds("vitrine.hash.duration", &REQUEST_SECONDS),
+            http_duration: seconds(
+                "http.server.request.duration",
+                "time from the head of a request to that of its answer",
+                &REQUEST_SECONDS,
+            ),
+            http_active: level("http.server.active_requests", "requests that are being answered"),
+            http_request_size: body("http.server.request.body.size", "announced size of request bodies"),
+            http_response_size: body("http.server.response.body.size", "announced size of response bodies"),
+            client_duration: seconds(
+                "http.client.request.duration",
+                "time of requests to Keystone, to what users name and to the webhook",
+                &REQUEST_SECONDS,
+            ),
+            db_duration: seconds(
+                "db.client.operation.duration",
+                "time of statements and transactions, repetitions included",
+                &QUERY_SECONDS,
+            ),
+            db_timeouts: counter(
+                "db.client.connection.timeouts",
+                "operations that got no connection in time",
+            ),
+            db_wait: seconds(
+                "db.client.connection.wait_time",
+                "time that operations waited for a connection",
+                &QUERY_SECONDS,
+            ),
+            db_use: seconds(
+                "db.client.connection.use_time",
+                "time that connections were held",
+                &QUERY_SECONDS,
+            ),
+            s3_duration: seconds(
+                "vitrine.s3.request.duration",
+                "time of single attempts at a store, up to the head of the answer where its body is streamed",
+                &REQUEST_SECONDS,
+            ),
+            s3_retries: counter("vitrine.s3.retries", "attempts at a store that were repeated"),
+            s3_bytes: counter("vitrine.s3.bytes", "bytes sent to and read from a store"),
+            upload_bytes: counter("vitrine.upload.bytes", "bytes of image data received"),
+            download_bytes: counter("vitrine.download.bytes", "bytes of image data sent"),
+            upload_active: level("vitrine.upload.active", "uploads that are running"),
+            parts_in_flight: level("vitrine.parts.in_flight", "parts on their way to a store"),
+            admission_rejected: counter("vitrine.admission.rejected", "uploads that found no memory in time"),
+            tasks: gauge("vitrine.tasks", "tasks that are not finished"),
+            tasks_oldest: age("vitrine.tasks.oldest_due_age", "how long the oldest due task has been due"),
+            garbage: gauge("vitrine.ledger.garbage", "objects that wait for deletion"),
+            garbage_oldest: age(
+                "vitrine.ledger.garbage.oldest_age",
+                "how long the oldest of them has waited",
+            ),
+            writing_expired: gauge(
+                "vitrine.ledger.writing.expired",
+                "objects whose writer let its lease run out",
+            ),
+            scrub_orphans: gauge("vitrine.scrub.orphans", "objects astray that the last scrub found"),
+            events_pending: gauge("vitrine.events.pending", "events that wait for a sink"),
+            events_oldest: age("vitrine.events.oldest_age", "how long the oldest of them has waited"),
+            event_deliveries: counter("vitrine.events.deliveries", "deliveries of events that ended"),
+            policy_denied: counter("vitrine.policy.denied", "requests that a policy refused"),
+            hash_duration: seconds(
+                "vitrine.hash.duration",
+                "time spent on the digests of one body",
+                &REQUEST_SECONDS,
+            ),
             meter: meter.clone(),
         };
         Self { instruments: Arc::new(instruments) }
@@ -264,6 +304,7 @@ impl Metrics {
         let state = |state| [pool(), word("db.client.connection.state", state)];
         meter
             .u64_observable_gauge("db.client.connection.count")
+            .with_description("connections of the pool")
             .with_callback(move |gauge| {
                 let now = counts();
                 gauge.observe(now.used as u64, &state("used"));
@@ -273,10 +314,12 @@ impl Metrics {
         let max = Arc::clone(&status);
         meter
             .u64_observable_gauge("db.client.connection.max")
+            .with_description("most connections that the pool opens")
             .with_callback(move |gauge| gauge.observe(max().max as u64, &[pool()]))
             .build();
         meter
             .u64_observable_gauge("db.client.connection.pending_requests")
+            .with_description("operations that wait for a connection")
             .with_callback(move |gauge| gauge.observe(status().waiting as u64, &[pool()]))
             .build();
     }
@@ -286,6 +329,7 @@ impl Metrics {
         self.instruments
             .meter
             .u64_observable_gauge("vitrine.memory.permits.free")
+            .with_description("permits of part memory that nobody holds, of 1 MiB each")
             .with_callback(move |gauge| gauge.observe(free() as u64, &[]))
             .build();
     }
@@ -375,21 +419,38 @@ impl Metrics {
         self.instruments.event_deliveries.add(1, &[word("sink", sink), word("outcome", outcome)]);
     }
 
+    /// Where it is read whenever metrics are collected whether this replica takes requests. Call once.
+    pub fn observe_ready(&self, ready: impl Fn() -> bool + Send + Sync + 'static) {
+        self.instruments
+            .meter
+            .u64_observable_gauge("vitrine.ready")
+            .with_description("1 while every dependency answers and the replica is not about to stop, else 0")
+            .with_callback(move |gauge| gauge.observe(ready().into(), &[]))
+            .build();
+    }
+
     /// Where the hits and misses of the token cache are read whenever metrics are collected. Call once.
     pub fn observe_token_cache(&self, counts: impl Fn() -> (u64, u64) + Send + Sync + 'static) {
         let counts = Arc::new(counts);
         let hits = Arc::clone(&counts);
-        self.observe_total("vitrine.token_cache.hits", move || hits().0);
-        self.observe_total("vitrine.token_cache.misses", move || counts().1);
+        self.observe_total("vitrine.token_cache.hits", "tokens that were known", move || hits().0);
+        let about = "tokens that Keystone was asked about";
+        self.observe_total("vitrine.token_cache.misses", about, move || counts().1);
     }
 
     /// Where the number of refused fetches is read whenever metrics are collected. Call once.
     pub fn observe_refusals(&self, refusals: impl Fn() -> u64 + Send + Sync + 'static) {
-        self.observe_total("vitrine.ssrf.refused", refusals);
+        let about = "targets, redirects and addresses that users named and that are forbidden";
+        self.observe_total("vitrine.ssrf.refused", about, refusals);
     }
 
-    fn observe_total(&self, name: &'static str, total: impl Fn() -> u64 + Send + Sync + 'static) {
-        let counter = self.instruments.meter.u64_observable_counter(name);
+    fn observe_total(
+        &self,
+        name: &'static str,
+        about: &'static str,
+        total: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let counter = self.instruments.meter.u64_observable_counter(name).with_description(about);
         counter.with_callback(move |counter| counter.observe(total(), &[])).build();
     }
 

@@ -18,6 +18,7 @@ fn every_name_is_exposed() {
     metrics.db_timeout();
     metrics.observe_pool(|| PoolStatus { used: 3, idle: 2, waiting: 1, max: 16 });
     metrics.observe_permits(|| 31);
+    metrics.observe_ready(|| true);
     metrics.s3_request("PutObject", "s3", Some("timeout"), second);
     metrics.s3_retry("PutObject", "s3");
     metrics.s3_bytes("PutObject", "s3", 7);
@@ -56,6 +57,7 @@ fn every_name_is_exposed() {
         r#"vitrine_upload_active{method="upload"} 1"#,
         r#"vitrine_parts_in_flight{store="s3"} 1"#,
         "vitrine_memory_permits_free 31",
+        "vitrine_ready 1",
         "vitrine_admission_rejected_total 1",
         r#"vitrine_tasks{state="pending"} 4"#,
         "vitrine_tasks_oldest_due_age_seconds 1",
