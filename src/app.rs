@@ -1,11 +1,13 @@
 //! Builds everything from the configuration in dependency order; starts it, drains it, and checks it.
 
 use std::error::Error as StdError;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
+use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -38,6 +40,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_millis(500);
 /// How long load balancers are given to notice that a replica is going away, at most; a tenth of the drain.
 const ENDPOINT_REMOVAL: Duration = Duration::from_secs(5);
+/// How long a replica is asked whether it is ready.
+const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 /// How long aborted work has to write down its end.
 const ABORT_LIMIT: Duration = Duration::from_secs(15);
 
@@ -158,44 +162,35 @@ impl App {
         serving: impl FnOnce(),
     ) -> anyhow::Result<()> {
         let config = Arc::clone(&self.flows.config);
-        let ops_listener = bind(config.server.ops_bind).await?;
+        let mut ops = OpsPort::open(&self, exposition).await?;
         let listener = bind(config.server.bind).await?;
-        let checks = self.checks();
-        let readiness = Readiness::new(&checks);
-        let tracker = TaskTracker::new();
-        let stop_ops = CancellationToken::new();
-        let limits = serve::Limits::from(&config.server);
-        let ops = ops::router(readiness.clone(), exposition);
-        tracker.spawn(serve::serve(ops_listener, ops, limits, stop_ops.clone(), tracker.clone()));
         tokio::select! {
             waited = self.wait_for_dependencies() => waited?,
             () = stop.cancelled() => return Ok(()),
         }
-        readiness.round(&checks).await;
-        tracker.spawn(readiness.clone().probe(checks, stop_ops.clone()));
+        ops.probe().await;
 
         let stop_jobs = CancellationToken::new();
         if config.jobs.enabled {
             self.start_jobs(&stop_jobs);
         }
         let stop_accepting = CancellationToken::new();
+        let limits = serve::Limits::from(&config.server);
         let api =
             serve::serve(listener, self.router(), limits, stop_accepting.clone(), self.flows.tracker.clone());
-        let api = tracker.spawn(api);
+        let api = ops.tracker.spawn(api);
         info!(address = %config.server.bind, "serving the Images API");
         serving();
 
         stop.cancelled().await;
         info!("draining");
-        readiness.drain();
+        ops.readiness.drain();
         tokio::time::sleep(ENDPOINT_REMOVAL.min(config.server.drain_timeout / 10)).await;
         stop_accepting.cancel();
         stop_jobs.cancel();
         let _ = api.await;
         self.flows.finish().await;
-        stop_ops.cancel();
-        tracker.close();
-        let _ = timeout(ABORT_LIMIT, tracker.wait()).await;
+        ops.close().await;
         info!("stopped");
         Ok(())
     }
@@ -205,29 +200,19 @@ impl App {
     /// # Errors
     /// As [`App::serve`].
     pub async fn work(self, exposition: Exposition, stop: CancellationToken) -> anyhow::Result<()> {
-        let config = Arc::clone(&self.flows.config);
-        let ops_listener = bind(config.server.ops_bind).await?;
-        let checks = self.checks();
-        let readiness = Readiness::new(&checks);
-        let tracker = TaskTracker::new();
-        let stop_ops = CancellationToken::new();
-        let ops = ops::router(readiness.clone(), exposition);
-        let limits = serve::Limits::from(&config.server);
-        tracker.spawn(serve::serve(ops_listener, ops, limits, stop_ops.clone(), tracker.clone()));
+        let mut ops = OpsPort::open(&self, exposition).await?;
         tokio::select! {
             waited = self.wait_for_dependencies() => waited?,
             () = stop.cancelled() => return Ok(()),
         }
-        tracker.spawn(readiness.clone().probe(checks, stop_ops.clone()));
+        ops.probe().await;
         let stop_jobs = stop.child_token();
         self.start_jobs(&stop_jobs);
         info!("background work has started");
         stop.cancelled().await;
-        readiness.drain();
+        ops.readiness.drain();
         self.flows.finish().await;
-        stop_ops.cancel();
-        tracker.close();
-        let _ = timeout(ABORT_LIMIT, tracker.wait()).await;
+        ops.close().await;
         Ok(())
     }
 
@@ -241,6 +226,66 @@ impl App {
         self.flows.tracker.spawn(jobs::runner::run(self.flows.clone(), stop.clone()));
         self.flows.tracker.spawn(jobs::reconcile::run(self.flows.clone(), stop.clone()));
         self.flows.tracker.spawn(jobs::events::run(self.flows.clone(), stop.clone()));
+    }
+}
+
+/// Asks the replica whose operators' port is bound to `ops_bind` on this host whether it is ready.
+///
+/// # Errors
+/// When it does not answer within five seconds, or names what stands in the way.
+pub async fn health(ops_bind: SocketAddr) -> anyhow::Result<()> {
+    let mut address = ops_bind;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(HEALTH_LIMIT).build()?;
+    let answer = client.get(format!("http://{address}/readyz")).send().await?;
+    match answer.status() {
+        StatusCode::OK => Ok(()),
+        _ => bail!("{}", answer.text().await.unwrap_or_default()),
+    }
+}
+
+/// The operators' port of a process, and the probe behind it.
+struct OpsPort {
+    readiness: Readiness,
+    checks: Vec<Check>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl OpsPort {
+    /// Listens. Not ready before [`OpsPort::probe`].
+    async fn open(app: &App, exposition: Exposition) -> anyhow::Result<Self> {
+        let config = &app.flows.config.server;
+        let listener = bind(config.ops_bind).await?;
+        let checks = app.checks();
+        let readiness = Readiness::new(&checks);
+        let shown = readiness.clone();
+        app.flows.metrics.observe_ready(move || shown.obstacles().is_empty());
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let router = ops::router(readiness.clone(), exposition);
+        let limits = serve::Limits::from(config);
+        tracker.spawn(serve::serve(listener, router, limits, stop.clone(), tracker.clone()));
+        Ok(Self { readiness, checks, tracker, stop })
+    }
+
+    /// Asks the dependencies once, and from then on again and again.
+    async fn probe(&mut self) {
+        self.readiness.round(&self.checks).await;
+        let checks = std::mem::take(&mut self.checks);
+        self.tracker.spawn(self.readiness.clone().probe(checks, self.stop.clone()));
+    }
+
+    /// Ends the probe and the port, within a bound.
+    async fn close(self) {
+        self.stop.cancel();
+        self.tracker.close();
+        let _ = timeout(ABORT_LIMIT, self.tracker.wait()).await;
     }
 }
 

@@ -38,6 +38,8 @@ enum Command {
     Migrate,
     /// Check configuration, database, schema version, every bucket and the identity service
     Check,
+    /// Ask the replica on this host, at `server.ops_bind`, whether it is ready; for container engines
+    Health,
     /// Serve with a private PostgreSQL and S3 server of its own, for development
     #[cfg(feature = "dev")]
     Dev(Dev),
@@ -149,25 +151,26 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Migrate => migrate(&config).await,
         Command::Check => check(config).await,
+        Command::Health => health(&config).await,
         Command::Sweep => {
-            let report = tool(config).await?.flows.sweep().await?;
+            let report = tool(config, async |app| app.flows.sweep().await).await?;
             println!("{}", serde_json::to_string_pretty(&report)?);
             Ok(if report.failed_removals == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Scrub(options) => {
-            let reports = tool(config).await?.flows.scrub(options.delete).await?;
+            let reports = tool(config, async |app| app.flows.scrub(options.delete).await).await?;
             println!("{}", serde_json::to_string_pretty(&reports)?);
             let clean = reports.iter().all(vitrine::flows::scrub::ScrubReport::is_clean);
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Restore(options) => {
-            let image = tool(config).await?.flows.restore_image(&options.image).await?;
+            let image = tool(config, async |app| app.flows.restore_image(&options.image).await).await?;
             println!("image {} is {} again", image.id, image.status.as_str());
             Ok(ExitCode::SUCCESS)
         }
         Command::Purge(options) => {
             let age = options.older_than.unwrap_or(config.jobs.deleted_ttl);
-            let purged = tool(config).await?.flows.purge(age).await?;
+            let purged = tool(config, async |app| app.flows.purge(age).await).await?;
             println!("purged {purged} images");
             Ok(ExitCode::SUCCESS)
         }
@@ -191,10 +194,17 @@ async fn serve(config: Config, serving: impl FnOnce(&Config)) -> anyhow::Result<
     served.map(|()| ExitCode::SUCCESS)
 }
 
-/// The service for a command that runs once; its result goes to standard output, its log to standard error.
-async fn tool(config: Config) -> anyhow::Result<App> {
+/// The service for a command that runs once; its result goes to standard output, its log to standard error. What it
+/// measured is pushed before it ends, where metrics are pushed.
+async fn tool<T>(
+    config: Config,
+    work: impl AsyncFnOnce(&App) -> vitrine::error::Result<T>,
+) -> anyhow::Result<T> {
     let telemetry = telemetry::init_on(&config.telemetry, telemetry::log::Output::Stderr);
-    Box::pin(App::build(config, telemetry.metrics().clone())).await
+    let app = Box::pin(App::build(config, telemetry.metrics().clone())).await?;
+    let done = Box::pin(work(&app)).await;
+    telemetry.shutdown(Duration::from_secs(5));
+    Ok(done?)
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
@@ -209,13 +219,18 @@ async fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn check(config: Config) -> anyhow::Result<ExitCode> {
-    let app = tool(config).await?;
     let mut failed = false;
-    for (dependency, problem) in app.check().await {
+    for (dependency, problem) in tool(config, async |app| Ok(app.check().await)).await? {
         failed |= problem.is_some();
         println!("{dependency}: {}", problem.as_deref().unwrap_or("ok"));
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn health(config: &Config) -> anyhow::Result<ExitCode> {
+    app::health(config.server.ops_bind).await?;
+    println!("ready");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn list_policy(config: &Config) -> anyhow::Result<ExitCode> {

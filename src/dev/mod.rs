@@ -212,7 +212,10 @@ pub fn banner(config: &Config) -> String {
     } else {
         format!("curl {url}/v2/images")
     };
-    let _ = writeln!(text, "  {curl}\n  openstack --os-auth-type none --os-endpoint {url} image list");
+    let _ = writeln!(
+        text,
+        "  {curl}\n  openstack --os-auth-type admin_token --os-token olga:alpha:member --os-endpoint {url}/v2 image list"
+    );
     text
 }
 
@@ -296,7 +299,7 @@ mod tests {
         config.server.bind = "0.0.0.0:9000".parse().unwrap();
         let text = banner(&config);
         assert!(text.contains("curl http://127.0.0.1:9000/v1/images "), "{text}");
-        assert!(text.contains("--os-endpoint http://127.0.0.1:9000 image list"), "{text}");
+        assert!(text.contains("--os-endpoint http://127.0.0.1:9000/v2 image list"), "{text}");
         config.server.v1 = false;
         assert!(banner(&config).contains("curl http://127.0.0.1:9000/v2/images\n"));
     }

@@ -2,6 +2,7 @@
 
 mod check;
 mod commands;
+mod health;
 mod ledger;
 mod logs;
 mod schema;
