@@ -75,11 +75,16 @@ pub(super) enum Retry {
 }
 
 /// Violated constraints and what they mean. A unique index that is not listed is a fault of ours.
-const CONSTRAINTS: [(&str, ErrorKind); 4] = [
+const CONSTRAINTS: [(&str, ErrorKind); 9] = [
     ("images_pkey", ErrorKind::Duplicate),
     ("image_members_pkey", ErrorKind::Duplicate),
     ("tasks_pkey", ErrorKind::Duplicate),
     ("tasks_one_open_per_image", ErrorKind::Duplicate),
+    ("metadef_namespaces_name", ErrorKind::Duplicate),
+    ("metadef_objects_name", ErrorKind::Duplicate),
+    ("metadef_properties_name", ErrorKind::Duplicate),
+    ("metadef_tags_name", ErrorKind::Duplicate),
+    ("metadef_namespace_resource_types_pkey", ErrorKind::Duplicate),
 ];
 
 /// SQLSTATE classes and codes (PostgreSQL documentation, appendix A), the longest prefix first.

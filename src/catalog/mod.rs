@@ -3,7 +3,8 @@
 //!
 //! Rules that hold for all of them:
 //! - READ COMMITTED with compare-and-set; every time stamp and lease is the database's clock.
-//! - Locks are taken in one order: advisory lock of the project, image row, ledger rows.
+//! - Locks are taken in one order: advisory lock of the project, image row, ledger rows. Metadata definitions have
+//!   their own: row of the namespace, resource types by name.
 //! - Static statements are prepared once per connection; lists are planned for their values (see [`list`]).
 //! - An operation that broke without effect is repeated for some seconds, so that neither a connection that died in
 //!   the pool nor a short restart of the server becomes an error of a request (see `retry`).
@@ -20,6 +21,7 @@ pub mod list;
 pub mod location_tasks;
 pub mod locations;
 pub mod members;
+pub mod metadefs;
 pub mod migrate;
 mod pool;
 mod retry;

@@ -40,7 +40,7 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
-fn get<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> Result<T> {
+pub(super) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> Result<T> {
     row.try_get(column).map_err(|e| Error::caused(ErrorKind::Internal, e))
 }
 

@@ -5,7 +5,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-/// Every type there is. Metadata definitions have none yet, but may be disabled already.
+/// Every type there is.
 const TYPES: [&str; 33] = [
     "image.activate",
     "image.create",
@@ -73,7 +73,7 @@ pub struct Event {
     pub message_id: Uuid,
     /// The sink it waits for.
     pub sink: String,
-    /// What is delivered in order: the id of an image or task.
+    /// What is delivered in order: the id of an image or task, the name of a namespace.
     pub subject: String,
     /// `image.create`
     pub event_type: String,

@@ -5,6 +5,8 @@ mod images;
 mod imports;
 mod lists;
 mod members;
+mod metadef_lists;
+mod metadefs;
 mod migrate;
 mod paging;
 mod quotas;

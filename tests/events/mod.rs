@@ -5,6 +5,7 @@ mod delivery;
 mod images;
 mod log;
 mod members;
+mod metadefs;
 mod tasks;
 
 use serde_json::Value;

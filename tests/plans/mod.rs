@@ -1,5 +1,6 @@
 //! Plans of every shape of list on 100,000 images: no sequential scan of `images`, no sort of an unbounded part of it.
 
+mod metadefs;
 mod queue;
 mod tasks;
 

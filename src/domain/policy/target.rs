@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::domain::image::{Image, Visibility};
+use crate::domain::metadef::{self, Namespace};
 
 /// Attributes that rules can name as `%(attribute)s`: those of an image, those set one by one, or both.
 ///
@@ -29,6 +30,12 @@ impl<'a> Target<'a> {
     /// and its additional properties where no core attribute has the name (images-v1.md §8.2).
     pub fn of_image(image: &'a Image) -> Self {
         Self { image: Some(image), own: BTreeMap::new() }
+    }
+
+    /// A namespace of metadata definitions, or something in it (metadefs.md §9.2).
+    pub fn of_namespace(namespace: &'a Namespace) -> Self {
+        let visibility = namespace.fields.visibility.unwrap_or(metadef::Visibility::Private);
+        Self::of_project(Some(&namespace.fields.owner)).with("visibility", Some(visibility.as_str()))
     }
 
     /// Adds or replaces an attribute; `None` makes it absent.

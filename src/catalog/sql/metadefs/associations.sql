@@ -1,0 +1,4 @@
+FROM metadef_namespace_resource_types AS associations
+JOIN metadef_resource_types AS types ON types.id = associations.resource_type_id
+WHERE associations.namespace_id = ANY ($1)
+ORDER BY associations.namespace_id, associations.created_at, associations.id

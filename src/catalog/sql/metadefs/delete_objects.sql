@@ -1,0 +1,1 @@
+DELETE FROM metadef_objects WHERE namespace_id = $1

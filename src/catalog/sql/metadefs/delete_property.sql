@@ -1,0 +1,1 @@
+DELETE FROM metadef_properties WHERE namespace_id = $1 AND name = $2

@@ -1,0 +1,1 @@
+DELETE FROM metadef_tags WHERE namespace_id = $1

@@ -1,0 +1,4 @@
+INSERT INTO metadef_namespaces (namespace, display_name, description, visibility, protected, owner, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, statement_timestamp())
+ON CONFLICT ON CONSTRAINT metadef_namespaces_name DO NOTHING
+RETURNING id

@@ -1,0 +1,5 @@
+INSERT INTO metadef_tags (namespace_id, name, created_at)
+SELECT $1, new.name, statement_timestamp()
+FROM unnest($2::text[]) WITH ORDINALITY AS new (name, place)
+ORDER BY new.place
+ON CONFLICT ON CONSTRAINT metadef_tags_name DO NOTHING

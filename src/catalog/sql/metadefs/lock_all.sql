@@ -1,0 +1,1 @@
+LOCK TABLE metadef_namespaces IN EXCLUSIVE MODE

@@ -1,0 +1,1 @@
+FROM metadef_namespaces WHERE id = $1

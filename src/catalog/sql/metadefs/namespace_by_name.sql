@@ -1,0 +1,2 @@
+FROM metadef_namespaces
+WHERE metadef_namespaces.namespace = $1

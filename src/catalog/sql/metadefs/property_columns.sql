@@ -1,0 +1,1 @@
+  metadef_properties.name, metadef_properties.schema

@@ -1,0 +1,1 @@
+SELECT set_config('vitrine.event_sinks', '', true)

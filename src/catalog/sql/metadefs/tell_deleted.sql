@@ -1,0 +1,1 @@
+SELECT emit_metadefs_deleted($1, $2)
