@@ -14,6 +14,8 @@ mod inspection;
 pub mod location_import;
 pub mod locations;
 pub mod members;
+pub mod metadef_files;
+pub mod metadefs;
 pub mod patch;
 mod patch_locations;
 pub mod present;

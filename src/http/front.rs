@@ -37,6 +37,8 @@ use super::{body, link, openapi};
 
 /// Header that names a request, in both directions.
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+/// What paths of metadata definitions begin with, behind the version.
+const DEFINITIONS: &str = "/metadefs/";
 /// Longest request id taken over from a client, in characters.
 const LONGEST_REQUEST_ID: usize = 64;
 
@@ -187,9 +189,15 @@ impl Front {
         let span = Span::current();
         span.record("project.id", caller.project.as_deref());
         span.record("user.id", caller.user.as_deref());
-        // API parity: ids have no syntax, so one that is no text is not found; the router would say 400 (A37)
-        if percent_decode_str(rest).decode_utf8().is_err() {
-            return Err(Error::not_found(""));
+        // API parity: ids have no syntax, so one that is no text is not found; the router would say 400 (A37).
+        // Names of definitions are text or wrong (metadefs.md §2.2).
+        let is_text = |encoded: &str| percent_decode_str(encoded).decode_utf8().is_ok();
+        let of_definitions = rest.starts_with(DEFINITIONS);
+        if !is_text(rest) {
+            return Err(if of_definitions { Error::invalid("") } else { Error::not_found("") });
+        }
+        if of_definitions && !request.uri().query().is_none_or(is_text) {
+            return Err(Error::invalid(""));
         }
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         *request.uri_mut() = Uri::try_from(format!("{routed}{query}"))
@@ -221,6 +229,8 @@ impl Front {
 fn routed(dialect: Dialect, rest: &str) -> String {
     match dialect {
         Dialect::V1 => format!("/v1{rest}"),
+        // a slash in a name of a definition is told from one between names (metadefs.md §2.4)
+        Dialect::V2 if rest.starts_with(DEFINITIONS) => format!("/v2{rest}"),
         // API parity: an encoded slash separates segments like any other (images-v2.md §2.5)
         Dialect::V2 => format!("/v2{}", rest.replace("%2F", "/").replace("%2f", "/")),
     }
@@ -280,5 +290,26 @@ impl<S: Sync> FromRequestParts<S> for LinkBase {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
         let base = parts.extensions.get::<Self>().cloned();
         base.ok_or_else(|| Error::internal("the request did not pass the front").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dialect, routed};
+
+    /// A33: what is judged is what is routed, so that a slash is either in a name or between names, never both.
+    #[test]
+    fn only_names_of_definitions_hold_slashes() {
+        for (rest, path) in [
+            ("/images/a%2Fb%2fc", "/v2/images/a/b/c"),
+            ("/metadefs/namespaces/a%2Fb%2fc", "/v2/metadefs/namespaces/a%2Fb%2fc"),
+            // not the beginning that counts: split as anywhere, to a path without such a route
+            ("/metadefs%2Fnamespaces/a%2Fb", "/v2/metadefs/namespaces/a/b"),
+            ("/images%2F..%2Fmetadefs/a%2Fb", "/v2/images/../metadefs/a/b"),
+            ("/schemas/metadefs%2Ftag", "/v2/schemas/metadefs/tag"),
+        ] {
+            assert_eq!(routed(Dialect::V2, rest), path);
+        }
+        assert_eq!(routed(Dialect::V1, "/images/a%2Fb"), "/v1/images/a%2Fb");
     }
 }

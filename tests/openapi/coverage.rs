@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{document, operations};
 use crate::support::api::{ADMIN, Service, new_id};
 
-/// Routes of images-v1.md §2 and images-v2.md §3.
+/// Routes of images-v1.md §2, images-v2.md §3 and metadefs.md §3.
 const SPECIFIED: &str = include_str!("specified.txt");
 
 /// Paths that answer every method alike.

@@ -160,15 +160,38 @@ async fn answers(stage: &Stage, document: &Value, operation: &Operation<'_>, row
     got
 }
 
-/// What a refused request must leave as it is: the record with its members, and how many images and data there are.
-async fn everything(service: &Service, id: &str) -> (Value, i64) {
+/// What a refused request must leave as it is: the record with its members, how many images and data there are, and all
+/// metadata definitions.
+async fn everything(service: &Service, id: &str) -> (Value, i64, Vec<String>) {
     let held = "SELECT (SELECT count(*) FROM images) + (SELECT count(*) FROM blobs WHERE state = 'live')";
-    (service.record(id).await, service.count(held).await)
+    (service.record(id).await, service.count(held).await, definitions(service).await)
+}
+
+/// The rows of every table of metadata definitions.
+async fn definitions(service: &Service) -> Vec<String> {
+    let database = service.database.client().await;
+    let tables =
+        "SELECT table_name::text FROM information_schema.tables WHERE table_name LIKE 'metadef%' ORDER BY 1";
+    let tables = database.query(tables, &[]).await.unwrap();
+    assert_eq!(tables.len(), 6);
+    let mut rows = Vec::new();
+    for table in tables {
+        let table: String = table.get(0);
+        let all = format!(
+            "SELECT '{table}' || coalesce(jsonb_agg(to_jsonb(t) ORDER BY to_jsonb(t)), '[]')::text FROM {table} AS t"
+        );
+        rows.push(database.query_one(&all, &[]).await.unwrap().get(0));
+    }
+    rows
 }
 
 fn request(service: &Service, operation: &Operation<'_>, row: &Row, id: &str) -> Request {
     let path = operation.path.replace("{id}", id).replace("{member}", "gamma");
-    let path = path.replace("{tag}", "present").replace("{store}", "main");
+    let tag = if operation.id == "createMetadefTag" { "new" } else { "present" };
+    let path = path.replace("{tag}", tag).replace("{store}", "main").replace("{namespace}", id);
+    let path = ["{object}", "{property}", "{resource_type}"]
+        .iter()
+        .fold(path, |path, template| path.replace(template, "present"));
     let request = service.request(&operation.method, &path);
     match row.body {
         Body::None => request,
@@ -196,10 +219,29 @@ async fn prepare((service, second): &Stage, fixture: Fixture) -> String {
             service.sql(&task.replace("{id}", &id)).await;
         }
         Fixture::Copied => service.copy_to_second(second, &id).await,
+        Fixture::Defined => define(service, &id, "private").await,
+        Fixture::Published => define(service, &id, "public").await,
         Fixture::Tagged => {
             let tag = service.put(&format!("/v2/images/{id}/tags/present"));
             OWNER.asks(tag).send().await.expect(204);
         }
     }
     id
+}
+
+/// A namespace of `alpha` with one of everything in it.
+async fn define(service: &Service, name: &str, visibility: &str) {
+    // a row may have given another one the name it asks for
+    service.sql("DELETE FROM metadef_namespaces").await;
+    let document = json!({
+        "namespace": name,
+        "visibility": visibility,
+        "owner": "alpha",
+        "description": "With all there is",
+        "resource_type_associations": [{ "name": "present", "prefix": "p_", "properties_target": "image" }],
+        "objects": [{ "name": "present", "required": ["a"], "properties": { "a": { "title": "A", "type": "string" } } }],
+        "properties": { "present": { "title": "P", "type": "array", "items": { "type": "string" }, "default": 1 } },
+        "tags": [{ "name": "present" }],
+    });
+    ADMIN.asks(service.post("/v2/metadefs/namespaces")).json(&document).send().await.expect(201);
 }

@@ -27,6 +27,11 @@ pub enum Fixture {
     Tagged,
     /// With a task of the same id.
     Listed,
+    /// With a private namespace of metadata definitions of the same project that is named like its id; `present` is in it,
+    /// whatever is asked for.
+    Defined,
+    /// The same, but public.
+    Published,
 }
 
 /// What is sent.
@@ -45,7 +50,7 @@ pub enum Body {
 }
 
 use Body::{Data, Json, Meta, None, Patch};
-use Fixture::{Active, Copied, Listed, Queued, Tagged};
+use Fixture::{Active, Copied, Defined, Listed, Published, Queued, Tagged};
 
 const fn row(operation: &'static str, fixture: Fixture, body: Body, expected: [u16; 7]) -> Row {
     Row { operation, fixture, body, expected, absent: false }
@@ -64,6 +69,10 @@ const IMPORT: &str = r#"{"method": {"name": "web-download", "uri": "https://8.8.
 const TASK: &str = r#"{"type": "import", "input": {"import_from": "https://8.8.8.8/disk", "import_from_format": "raw",
     "image_properties": {"disk_format": "raw", "container_format": "bare"}}}"#;
 const MEMBERS: &str = r#"{"memberships": [{"member_id": "gamma"}, {"member_id": "delta"}]}"#;
+const NAMESPACE: &str = r#"{"namespace": "renamed"}"#;
+const NAMED: &str = r#"{"name": "new"}"#;
+const TYPED: &str = r#"{"name": "new", "title": "New", "type": "integer", "default": 1}"#;
+const TAGS: &str = r#"{"tags": [{"name": "new"}]}"#;
 
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
@@ -128,6 +137,47 @@ pub const TABLE: &[Row] = &[
     row("listTasks",             Queued, None,         [401, 403, 403, 403, 403, 200, 403]),
     row("createTask",            Queued, Json(TASK),   [401, 403, 403, 403, 403, 201, 403]),
     row("showTask",              Listed, None,         [401, 403, 403, 403, 403, 200, 403]),
+    // metadata definitions: who may not see the namespace is told that there is none, also who may do nothing at all
+    // (metadefs.md §9.3); only administrators write
+    row("listMetadefNamespaces",     Defined, None,            [401, 200, 200, 200, 200, 200, 404]),
+    row("createMetadefNamespace",    Queued, Json(NAMESPACE),  [401, 403, 403, 403, 403, 201, 404]),
+    row("showMetadefNamespace",      Defined, None,            [401, 404, 404, 200, 200, 200, 404]),
+    row("updateMetadefNamespace",    Defined, Json(NAMESPACE), [401, 404, 404, 403, 403, 200, 404]),
+    row("deleteMetadefNamespace",    Defined, None,            [401, 404, 404, 403, 403, 204, 404]),
+    row("listMetadefObjects",        Defined, None,            [401, 404, 404, 200, 200, 200, 404]),
+    row("createMetadefObject",       Defined, Json(NAMED),     [401, 404, 404, 403, 403, 201, 404]),
+    row("deleteMetadefObjects",      Defined, None,            [401, 404, 404, 403, 403, 204, 404]),
+    row("showMetadefObject",         Defined, None,            [401, 404, 404, 200, 200, 200, 404]),
+    row("updateMetadefObject",       Defined, Json(NAMED),     [401, 404, 404, 403, 403, 200, 404]),
+    row("deleteMetadefObject",       Defined, None,            [401, 404, 404, 403, 403, 204, 404]),
+    row("listMetadefProperties",     Defined, None,            [401, 404, 404, 200, 200, 200, 404]),
+    row("createMetadefProperty",     Defined, Json(TYPED),     [401, 404, 404, 403, 403, 201, 404]),
+    row("deleteMetadefProperties",   Defined, None,            [401, 404, 404, 403, 403, 204, 404]),
+    row("showMetadefProperty",       Defined, None,            [401, 404, 404, 200, 200, 200, 404]),
+    row("updateMetadefProperty",     Defined, Json(TYPED),     [401, 404, 404, 403, 403, 200, 404]),
+    row("deleteMetadefProperty",     Defined, None,            [401, 404, 404, 403, 403, 204, 404]),
+    row("listMetadefTags",           Defined, None,            [401, 404, 404, 200, 200, 200, 404]),
+    row("createMetadefTags",         Defined, Json(TAGS),      [401, 404, 404, 403, 403, 201, 404]),
+    row("deleteMetadefTags",         Defined, None,            [401, 404, 404, 403, 403, 204, 404]),
+    row("showMetadefTag",            Defined, None,            [401, 404, 404, 200, 200, 200, 404]),
+    row("createMetadefTag",          Defined, None,            [401, 404, 404, 403, 403, 201, 404]),
+    row("renameMetadefTag",          Defined, Json(NAMED),     [401, 404, 404, 403, 403, 200, 404]),
+    row("deleteMetadefTag",          Defined, None,            [401, 404, 404, 403, 403, 204, 404]),
+    row("listMetadefResourceTypes",  Defined, None,            [401, 200, 200, 200, 200, 200, 404]),
+    // public: others see it too, and are told what they may not do
+    row("listMetadefAssociations",   Published, None,          [401, 200, 200, 200, 200, 200, 404]),
+    row("createMetadefAssociation",  Published, Json(NAMED),   [401, 403, 403, 403, 403, 201, 404]),
+    row("deleteMetadefAssociation",  Published, None,          [401, 403, 403, 403, 403, 204, 404]),
+    row("getMetadefNamespaceSchema",    Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
+    row("getMetadefNamespacesSchema",   Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
+    row("getMetadefObjectSchema",       Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
+    row("getMetadefObjectsSchema",      Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
+    row("getMetadefPropertySchema",     Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
+    row("getMetadefPropertiesSchema",   Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
+    row("getMetadefTagSchema",          Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
+    row("getMetadefTagsSchema",         Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
+    row("getMetadefAssociationSchema",  Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
+    row("getMetadefAssociationsSchema", Queued, None,          [401, 200, 200, 200, 200, 200, 200]),
     absent("deleteTask",                               [401, 403, 403, 403, 403, 405, 403]),
     absent("listCached",                               [401, 403, 403, 403, 403, 404, 403]),
     absent("clearCache",                               [401, 403, 403, 403, 403, 404, 403]),

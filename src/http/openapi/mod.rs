@@ -13,6 +13,7 @@
 //! 4. Add a row for the operation to `tests/openapi/table.rs`: who gets which status.
 
 mod complete;
+mod definitions;
 pub mod faults;
 pub mod page;
 pub mod schemas;
@@ -46,6 +47,7 @@ use super::{v1, v2};
         (name = "locations", description = "Where the data of an image are (v2)"),
         (name = "tasks", description = "Work in the background (v2)"),
         (name = "info", description = "What this installation offers (v2)"),
+        (name = "metadefs", description = "Definitions of the properties that resources may have (v2)"),
         (name = "schemas", description = "JSON schemas of what is shown (v2)"),
         (name = "cache", description = "The image cache, which this service does not have (v2)"),
         (name = "v1 images", description = "Images and their data; attributes travel in headers (v1)"),

@@ -11,6 +11,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::schema::{self, ImageSchema};
 
+use super::definitions;
+
 /// Declares a name for each schema that is inserted at run time.
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident;)*) => {
@@ -48,6 +50,36 @@ names! {
     Task;
     /// A page of tasks.
     Tasks;
+    /// A namespace of metadata definitions.
+    MetadefNamespace;
+    /// A page of namespaces.
+    MetadefNamespaces;
+    /// What can be said of a namespace.
+    NewMetadefNamespace;
+    /// An object of a namespace.
+    MetadefObject;
+    /// The objects of a namespace.
+    MetadefObjects;
+    /// What can be said of an object.
+    NewMetadefObject;
+    /// A property with its name.
+    MetadefProperty;
+    /// The properties of a namespace.
+    MetadefProperties;
+    /// A tag of a namespace.
+    MetadefTag;
+    /// Tags of a namespace.
+    MetadefTags;
+    /// The name of a tag.
+    NewMetadefTag;
+    /// An association of a namespace with a resource type.
+    MetadefAssociation;
+    /// The associations of a namespace.
+    MetadefAssociations;
+    /// What can be said of an association.
+    NewMetadefAssociation;
+    /// The resource types of the cloud.
+    MetadefResourceTypes;
 }
 
 /// Attributes that an image has only under some configurations, or in some states (images-v2.md §4.2).
@@ -69,6 +101,7 @@ pub(super) fn insert(components: &mut Value, images: &ImageSchema) {
     components["Task"]["properties"]["owner"]["type"] = json!(["null", "string"]);
     components["Tasks"] = page("tasks", "Task", &["first", "schema"]);
     components["Tasks"]["properties"]["next"] = components["Images"]["properties"]["next"].clone();
+    definitions::insert(components);
 }
 
 /// An image as it is shown. Where the published schema says what a client may write, an image may hold more: v1

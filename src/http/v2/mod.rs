@@ -8,6 +8,7 @@ pub mod import;
 pub mod info;
 pub mod locations;
 pub mod members;
+pub mod metadefs;
 pub mod query;
 pub mod schemas;
 pub mod shapes;
@@ -56,6 +57,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(only("GET, POST", routes!(tasks::list, tasks::create)))
         .routes(only("GET, DELETE", routes!(tasks::show, tasks::delete)))
         .merge(site_routes())
+        .merge(metadefs::routes())
 }
 
 /// Routes of stores, limits and the cache that is not there (images-v2.md §20 to §22).

@@ -1,0 +1,58 @@
+//! Resource types, and their associations with namespaces (metadefs.md §7).
+
+use crate::domain::metadef::document::Draft;
+use crate::domain::metadef::{Association, AssociationFields, ResourceType};
+use crate::error::Result;
+use crate::flows::{Call, Flows};
+
+use super::{check_nameable, conflict, exists, missing, outcome};
+
+const ASSOCIATION: &str = "resource type association";
+
+impl Flows {
+    /// All resource types of the cloud.
+    pub async fn list_resource_types(&self, call: &Call) -> Result<Vec<ResourceType>> {
+        self.allow_at_large(call, "list_metadef_resource_types")?;
+        Ok(self.catalog.resource_types().await?)
+    }
+
+    /// The associations of a namespace; none for who may not see single ones.
+    pub async fn list_associations(&self, call: &Call, namespace: &str) -> Result<Vec<Association>> {
+        let found = self.namespace_to_read(call, namespace, "list_metadef_resource_types").await?;
+        if !self.lists_entries(call, &found, "get_metadef_resource_type") {
+            return Ok(Vec::new());
+        }
+        Ok(self.catalog.associations(found.id).await?)
+    }
+
+    /// Associates a resource type, which need not be known yet.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`, `Invalid`, `Conflict` for one that is associated already.
+    pub async fn create_association(
+        &self,
+        call: &Call,
+        namespace: &str,
+        draft: Draft<AssociationFields>,
+    ) -> Result<Association> {
+        const ADD: &str = "add_metadef_resource_type_association";
+        let found = self.namespace_to_change(call, namespace, ADD).await?;
+        let fields = draft.accept()?;
+        let created = self.catalog.create_association(found.id, &fields).await;
+        let created =
+            created.map_err(|error| conflict(error, || exists(ASSOCIATION, &fields.name, &found)))?;
+        outcome(created, &found, || missing(ASSOCIATION, &fields.name, &found))
+    }
+
+    /// Removes an association; the resource type stays.
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden`, also in a protected namespace.
+    pub async fn delete_association(&self, call: &Call, namespace: &str, name: &str) -> Result<()> {
+        const REMOVE: &str = "remove_metadef_resource_type_association";
+        let found = self.namespace_to_change(call, namespace, REMOVE).await?;
+        let unknown = || missing(ASSOCIATION, name, &found);
+        check_nameable(name, unknown)?;
+        outcome(self.catalog.delete_association(found.id, name).await?, &found, unknown)
+    }
+}
