@@ -1,6 +1,6 @@
 //! Subcommands, one per container, hook or probe.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,8 +8,11 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vitrine::app::{self, App};
+use vitrine::catalog::Catalog;
+use vitrine::catalog::metadefs::MergeMode;
 use vitrine::config::units::duration;
 use vitrine::config::{Config, load};
+use vitrine::flows::metadef_files::{self, FileOutcome, Refused};
 use vitrine::policy::PolicyHandle;
 use vitrine::telemetry;
 
@@ -51,6 +54,9 @@ enum Command {
     Restore(Restore),
     /// Forget all about images deleted long ago, except that their ids are taken
     Purge(Purge),
+    /// Load, unload and export metadata definitions
+    #[command(subcommand)]
+    Metadefs(Metadefs),
     /// Look into the policy
     #[command(subcommand)]
     Policy(Policy),
@@ -91,6 +97,45 @@ struct Purge {
     /// Age since the delete, such as 30d or 12h
     #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     older_than: Option<Duration>,
+}
+
+#[derive(Subcommand)]
+enum Metadefs {
+    /// Load definitions from files, each on its own; namespaces that exist stay as they are
+    Load(Load),
+    /// Delete all namespaces and resource types, protected ones too
+    Unload,
+    /// Write each namespace to a file of its own; files that exist are never overwritten
+    Export {
+        /// Directory, which is made where it does not exist
+        path: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Load {
+    /// Add what is missing in namespaces that exist
+    #[arg(long)]
+    merge: bool,
+    /// With --merge: what exists takes the values of the files
+    #[arg(long, requires = "merge", conflicts_with = "overwrite")]
+    prefer_new: bool,
+    /// With --merge: delete namespaces that exist, and load them afresh
+    #[arg(long, requires = "merge")]
+    overwrite: bool,
+    /// A file, or a directory of *.json files
+    path: PathBuf,
+}
+
+impl Load {
+    fn mode(&self) -> MergeMode {
+        match (self.merge, self.prefer_new, self.overwrite) {
+            (false, ..) => MergeMode::Skip,
+            (true, false, false) => MergeMode::Merge,
+            (true, true, _) => MergeMode::PreferNew,
+            (true, false, true) => MergeMode::Overwrite,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -174,6 +219,9 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             println!("purged {purged} images");
             Ok(ExitCode::SUCCESS)
         }
+        Command::Metadefs(metadefs) => {
+            tool(config, async |app| define(&app.flows.catalog, metadefs).await).await
+        }
         Command::Configuration(Configuration::Print) => {
             print!("{}", load::print(&config));
             Ok(ExitCode::SUCCESS)
@@ -196,15 +244,15 @@ async fn serve(config: Config, serving: impl FnOnce(&Config)) -> anyhow::Result<
 
 /// The service for a command that runs once; its result goes to standard output, its log to standard error. What it
 /// measured is pushed before it ends, where metrics are pushed.
-async fn tool<T>(
+async fn tool<T, E: Into<anyhow::Error>>(
     config: Config,
-    work: impl AsyncFnOnce(&App) -> vitrine::error::Result<T>,
+    work: impl AsyncFnOnce(&App) -> Result<T, E>,
 ) -> anyhow::Result<T> {
     let telemetry = telemetry::init_on(&config.telemetry, telemetry::log::Output::Stderr);
     let app = Box::pin(App::build(config, telemetry.metrics().clone())).await?;
     let done = Box::pin(work(&app)).await;
     telemetry.shutdown(Duration::from_secs(5));
-    Ok(done?)
+    done.map_err(Into::into)
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
@@ -218,9 +266,37 @@ async fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn define(catalog: &Catalog, command: Metadefs) -> anyhow::Result<ExitCode> {
+    match command {
+        Metadefs::Load(options) => {
+            let files = metadef_files::files_at(&options.path)?;
+            let refused = metadef_files::load_files(catalog, &files, options.mode(), tell_loaded).await?;
+            return Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Metadefs::Unload => println!("deleted {} namespaces", catalog.unload_definitions().await?),
+        Metadefs::Export { path } => {
+            metadef_files::export(catalog, &path, |namespace, file| {
+                println!("{}: {}", namespace.fields.namespace, file.display());
+            })
+            .await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_loaded(file: &Path, outcome: &FileOutcome) {
+    match outcome {
+        Ok((namespace, loaded)) => println!("{namespace}: {}", loaded.as_str()),
+        Err(Refused { line: Some(line), reason }) => {
+            eprintln!("vitrine: {}:{line}: {reason}", file.display());
+        }
+        Err(Refused { line: None, reason }) => eprintln!("vitrine: {}: {reason}", file.display()),
+    }
+}
+
 async fn check(config: Config) -> anyhow::Result<ExitCode> {
     let mut failed = false;
-    for (dependency, problem) in tool(config, async |app| Ok(app.check().await)).await? {
+    for (dependency, problem) in tool(config, async |app| anyhow::Ok(app.check().await)).await? {
         failed |= problem.is_some();
         println!("{dependency}: {}", problem.as_deref().unwrap_or("ok"));
     }
@@ -266,16 +342,21 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
 }
 
 #[cfg(feature = "dev")]
-async fn develop(file: Option<&std::path::Path>, options: &Dev) -> anyhow::Result<ExitCode> {
+async fn develop(file: Option<&Path>, options: &Dev) -> anyhow::Result<ExitCode> {
     use vitrine::dev::{self, DevServices, Existing};
 
-    let mut services =
-        DevServices::start(std::path::Path::new(dev::ROOT), options.ephemeral, Existing::from_env()).await?;
+    let existing = Existing::from_env();
+    let existing_database = existing.database_url.is_some();
+    let mut services = DevServices::start(Path::new(dev::ROOT), options.ephemeral, existing).await?;
     let mut base = services.config();
     // nobody balances load over a development server: it need not wait to be taken out
     base.server.drain_timeout = Duration::from_secs(5);
     let config = load::load_over(&base, file)?;
-    app::migrate(&config).await?;
+    let applied = app::migrate(&config).await?;
+    // what users make of them is theirs, and a database that is not ours gets nothing of its own accord
+    if applied.first().is_some_and(|first| first.starts_with("V1__")) && !existing_database {
+        dev::metadefs::load(&config).await?;
+    }
     if let Some(file) = &options.env_file {
         services.write_env(file)?;
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod dirs;
+pub mod metadefs;
 pub mod postgres;
 mod programs;
 pub mod s3;

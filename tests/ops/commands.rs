@@ -20,8 +20,8 @@ fn every_subcommand_has_help() {
     let config = Config::default();
     let known = subcommands(&run(&config, &["--help"]).expect(0).stdout);
     let expected = [
-        "serve", "worker", "migrate", "check", "dev", "sweep", "scrub", "restore", "purge", "policy",
-        "openapi", "config",
+        "serve", "worker", "migrate", "check", "dev", "sweep", "scrub", "restore", "purge", "metadefs",
+        "policy", "openapi", "config",
     ];
     for name in expected {
         assert!(known.iter().any(|k| k == name), "{name} is not among {known:?}");
@@ -37,19 +37,21 @@ fn every_subcommand_has_help() {
             leaves += 1;
         }
     }
-    assert!(leaves >= 2, "policy list and config print");
+    assert!(leaves >= 5, "metadefs, policy list and config print");
 }
 
 #[test]
 fn mistakes_in_usage_end_with_2() {
     let config = Config::default();
-    let mistakes: [&[&str]; 9] = [
+    let mistakes: [&[&str]; 11] = [
         &[],
         &["nonsense"],
         &["--nonsense"],
         &["serve", "--nonsense"],
         &["migrate", "extra"],
         &["policy"],
+        &["metadefs"],
+        &["metadefs", "load"],
         &["config"],
         &["purge", "--older-than", "soon"],
         &["purge", "--older-than", "-1d"],

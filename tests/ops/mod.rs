@@ -5,6 +5,7 @@ mod commands;
 mod health;
 mod ledger;
 mod logs;
+mod metadefs;
 mod schema;
 mod serving;
 mod traces;
