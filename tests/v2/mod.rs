@@ -18,6 +18,7 @@ mod lists;
 mod location_tasks;
 mod locations;
 mod members;
+mod metadefs;
 mod paging;
 mod patch;
 mod patch_guards;
