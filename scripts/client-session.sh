@@ -8,6 +8,8 @@
 #   openstack   python-openstackclient, API v2, with callers that a real Keystone knows
 #   glance      python-glanceclient, likewise
 #   sdk         openstacksdk, likewise
+#   metadefs_openstack, metadefs_glance
+#               the same clients, metadata definitions
 #   osc         openstack_cli, the client in Rust, likewise; only when named, since building it takes many minutes
 #
 # Environment: VITRINE (a binary; default: the debug build), KEYSTONE_VENV (a virtual environment for
@@ -18,9 +20,10 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 . scripts/clients/lib.sh
 
-[ $# -gt 0 ] || set -- v1 openstack glance sdk
+[ $# -gt 0 ] || set -- v1 openstack glance sdk metadefs_openstack metadefs_glance
 for session in "$@"; do
-  [[ $session =~ ^(v1|openstack|glance|sdk|osc)$ ]] || die "no session $session; there are: v1 openstack glance sdk osc"
+  [[ $session =~ ^(v1|openstack|glance|sdk|metadefs_openstack|metadefs_glance|osc)$ ]] ||
+    die "no session $session; there are: v1 openstack glance sdk metadefs_openstack metadefs_glance osc"
 done
 
 # settings of whoever calls this must not reach the service or the clients

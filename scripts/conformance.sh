@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs the conformance checkers of API v1 and v2 against the service, once for each configuration that they can judge.
+# Runs the conformance checkers of API v1, v2 and the metadata definitions against the service, once for each
+# configuration that they can judge.
 #
 #   scripts/conformance.sh [NAME...]      only the configurations named (`--list` prints the names), or all of an API
-#                                         that is named (v1, v2); everything without a name
+#                                         that is named (v1, v2, md); everything without a name
 #
 # One line sums up each configuration, the last one all of them. Succeeds only if every assertion that ran held, but
 # for the deviations listed below, and every configuration answered the assertions it is there for. A run of all
@@ -15,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 checkers=${CONFORMANCE_DIR:-../shared/conformance}
-for checker in v1 v2; do
+for checker in v1 v2 metadefs; do
   if [ ! -f "$checkers/$checker.py" ]; then
     echo "conformance.sh: there is no $checkers/$checker.py; set CONFORMANCE_DIR" >&2
     exit 2
@@ -24,7 +25,7 @@ done
 . scripts/lib.sh
 
 # Assertions that do not hold on purpose: ids are kept in canonical form however they are spelled.
-declare -A deviations=([v1]=V1-229 [v2]=V2-062)
+declare -A deviations=([v1]=V1-229 [v2]=V2-062 [metadefs]='')
 
 # Assertions that cannot be asked; each line has its reason.
 left_out=()
@@ -73,6 +74,7 @@ judge() {
   local name=$1 must=$2 api=v1 began=$SECONDS
   shift 2
   [[ $name != v2_* ]] || api=v2
+  [[ $name != metadefs* ]] || api=metadefs
   python3 "$checkers/$api.py" "$url" --json "$work/$name.json" "$@" >"$work/$name.out" 2>&1 </dev/null || true
   if ! python3 scripts/conformance.py "$work/$name.json" "${deviations[$api]}" "$must" >"$work/$name.sum"; then
     tail -n 20 "$work/$name.out" >&2
@@ -438,6 +440,35 @@ inject = { pipeline = 'imported' }"
   judge_v2 v2_inject '26|28' "V2-260 V2-262 V2-281" "${facts[@]}" --with inject=pipeline:imported
 }
 
+# ---------------------------------------------------------------- metadata definitions
+
+# md_ids FROM TO
+md_ids() {
+  seq --format='MD-%03g' "$1" "$2"
+}
+
+# what `vitrine dev` starts with is taken out: an empty catalogue. The loader has its own tests, for the checker cannot ask
+# for MD-099 to MD-101
+run_metadefs() {
+  backing metadefs
+  (beside "$work/metadefs.env" "$vitrine" metadefs unload) >"$work/unload.log" 2>&1 || die "nothing was unloaded"
+  serve metadefs "$(open_policy)" beside "$work/metadefs.env" "$vitrine" serve
+  judge metadefs "$(md_ids 2 98) $(md_ids 103 109)" -j "${CHECKS_AT_ONCE:-4}" \
+    --with "policy-file=$work/policy.json" --with policy-wait=2
+}
+
+run_metadefs_seeded() {
+  serve metadefs_seeded "$(open_policy)"
+  judge metadefs_seeded "$(md_ids 2 98) $(md_ids 102 109)" -j "${CHECKS_AT_ONCE:-4}" \
+    --with "policy-file=$work/policy.json" --with policy-wait=2
+}
+
+run_metadefs_headers() {
+  serve metadefs_headers "$headers
+$trusted"
+  judge metadefs_headers "$(md_ids 1 86) $(md_ids 93 98) $(md_ids 103 109)" -j "${CHECKS_AT_ONCE:-4}" --auth headers
+}
+
 # ----------------------------------------------------------------
 
 # no_auth is there for the asking: without a token, mode `none` makes the caller an administrator of project
@@ -447,17 +478,19 @@ v1=(default limits storage_quota delayed_delete protections headers anonymous v1
 v2=(default no_extension faulty_extension protections limits storage_quota quotas delayed_delete locations no_methods
   two_stores bad_store match_off headers keystone v1_disabled public_endpoint cors proxy healthcheck seaweedfs inject)
 v2=("${v2[@]/#/v2_}")
+md=(metadefs metadefs_seeded metadefs_headers)
 
 names=()
-[ $# -gt 0 ] || set -- v1 v2
+[ $# -gt 0 ] || set -- v1 v2 md
 for name in "$@"; do
   case $name in
     --list)
-      printf '%s\n' "${v1[@]}" "${v2[@]}"
+      printf '%s\n' "${v1[@]}" "${v2[@]}" "${md[@]}"
       exit
       ;;
     v1) names+=("${v1[@]}") ;;
     v2) names+=("${v2[@]}") ;;
+    md) names+=("${md[@]}") ;;
     *)
       declare -F "run_$name" >/dev/null || die "no configuration $name; --list names them"
       names+=("$name")

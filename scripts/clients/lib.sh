@@ -127,6 +127,26 @@ project_id() {
   as "$1" .venv/clients/bin/openstack token issue -f value -c project_id
 }
 
+# token WHO
+token() {
+  as "$1" .venv/clients/bin/openstack token issue -f value -c id
+}
+
+# seen PATH EXPRESSION : of what $administrator, a token, reads there, as `d`; the status where that is no success
+seen() {
+  local status
+  status=$(curl --noproxy '*' --silent --output "$work/seen" --write-out '%{http_code}' --max-time 20 \
+    --header "X-Auth-Token: $administrator" "$front$1")
+  [ "$status" = 200 ] || { printf '%s\n' "$status"; return 0; }
+  python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$work/seen" "$2"
+}
+
+# no namespace of metadata definitions is left, but those that came with the database
+no_namespace_is_left() {
+  is 'no namespace is left' "$(seen '/v2/metadefs/namespaces?limit=1000' \
+    '[n["namespace"] for n in d["namespaces"] if n["namespace"].startswith("Session::")]')" '[]'
+}
+
 # the bucket has what the ledger says, and no image is left
 nothing_is_left() {
   (beside "$work/replica.env" "$vitrine" scrub --config "$work/a.toml") >"$work/scrub" 2>"$work/scrub.log" || {

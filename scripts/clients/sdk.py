@@ -130,6 +130,89 @@ def imports(owner, other, admin, data, disk_format, url, remote):
         owner.image.delete_image(id, ignore_missing=False)
 
 
+def metadefs(owner, other, admin):
+    """Metadata definitions; removes what it makes, but for resource types, which nobody can."""
+    ns = "Session::SDK"
+
+    def listed(cloud, **query):
+        # others came with the database
+        names = [n.namespace for n in cloud.image.metadef_namespaces(**query)]
+        return [name for name in names if name.startswith("Session::")]
+
+    made = admin.image.create_metadef_namespace(namespace=ns, display_name="SDK", description="Größe 日本",
+                                                visibility="public", owner=owner.current_project_id)
+    check("namespace: created", (made.namespace, made.is_protected, made.owner),
+          (ns, False, owner.current_project_id))
+    raises("namespace: taken", exceptions.ConflictException, 409, admin.image.create_metadef_namespace, namespace=ns)
+    raises("namespace: by a project", exceptions.ForbiddenException, 403, owner.image.create_metadef_namespace,
+           namespace="Session::Mine")
+    check("namespace: read by others", other.image.get_metadef_namespace(ns).description, "Größe 日本")
+    for n in range(5):
+        admin.image.create_metadef_namespace(namespace="Session::Page%d" % n)
+    check("namespaces: all pages", listed(admin, limit=2, sort_key="namespace", sort_dir="asc"),
+          ["Session::Page%d" % n for n in range(5)] + [ns])
+    check("namespaces: those of others are not listed", listed(other), [ns])
+    for n in range(5):
+        admin.image.delete_metadef_namespace("Session::Page%d" % n, ignore_missing=False)
+
+    # the SDK sends what is named here and nothing else: the rest is reset
+    changed = admin.image.update_metadef_namespace(ns, visibility="public", is_protected=True)
+    check("namespace: replaced", (changed.visibility, changed.is_protected), ("public", True))
+    check("namespace: what was not named is reset", admin.image.get_metadef_namespace(ns).description, None)
+    raises("namespace: protected", exceptions.ForbiddenException, 403, admin.image.delete_metadef_namespace, ns)
+    admin.image.update_metadef_namespace(ns, visibility="public")
+
+    made = admin.image.create_metadef_resource_type_association(ns, name="Session::Type", prefix="pre_")
+    check("association: created", (made.name, made.prefix), ("Session::Type", "pre_"))
+    check("associations", [(a.name, a.prefix) for a in other.image.metadef_resource_type_associations(ns)],
+          [("Session::Type", "pre_")])
+    check("resource types", "Session::Type" in {t.name for t in other.image.metadef_resource_types()}, True)
+    check("namespaces: of a resource type", listed(other, resource_types="Session::Type"), [ns])
+
+    made = admin.image.create_metadef_property(ns, name="size", title="Size", type="integer", default=5, minimum=1)
+    check("property: created", (made.name, made.default, made.minimum), ("size", "5", 1))
+    admin.image.update_metadef_property("size", ns, name="size", title="Width", type="integer")
+    shown = other.image.get_metadef_property("size", ns)
+    check("property: replaced", (shown.title, shown.default), ("Width", None))
+    # the SDK's own call trips over a parameter of this name
+    path = "/metadefs/namespaces/%s/properties/pre_size?resource_type=Session::Type" % ns
+    check("property: with its prefix", other.image.get(path).json()["title"], "Width")
+    check("properties", [(p.name, p.type) for p in other.image.metadef_properties(ns)], [("size", "integer")])
+
+    entry = {"title": "A", "type": "string", "enum": ["x"]}
+    made = admin.image.create_metadef_object(ns, name="thing", description="d", properties={"a": entry})
+    check("object: created", (made.name, made.properties), ("thing", {"a": entry}))
+    check("object: read", other.image.get_metadef_object("thing", ns).required, [])
+    raises("object: taken", exceptions.ConflictException, 409, admin.image.create_metadef_object, ns, name="thing")
+    check("objects", [o.name for o in other.image.metadef_objects(ns)], ["thing"])
+    raises("object: by a project", exceptions.ForbiddenException, 403, owner.image.delete_metadef_object, "thing", ns)
+
+    admin.image.get_metadef_namespace(ns).set_tags(admin.image, ["b", "a"])
+    admin.image.get_metadef_namespace(ns).set_tags(admin.image, ["c"], append=True)
+    admin.image.add_tag_to_metadef_namespace(ns, "d")
+    admin.image.remove_tag_from_metadef_namespace(ns, "a")
+    tags = other.image.get_metadef_namespace(ns).fetch_tags(other.image).tags
+    check("tags", sorted(t["name"] for t in tags), ["b", "c", "d"])
+    admin.image.remove_tags_from_metadef_namespace(ns)
+
+    for kind in ("namespace", "namespaces", "object", "objects", "property", "properties", "tag", "tags",
+                 "resource_type", "resource_types"):
+        schema = getattr(other.image, "get_metadef_%s_schema" % kind)()
+        check("schema: " + kind, bool(schema.properties), True)
+
+    admin.image.delete_metadef_property("size", ns, ignore_missing=False)
+    admin.image.delete_metadef_object("thing", ns, ignore_missing=False)
+    admin.image.delete_metadef_resource_type_association("Session::Type", ns, ignore_missing=False)
+    admin.image.delete_all_metadef_properties(ns)
+    admin.image.delete_all_metadef_objects(ns)
+    # read past the SDK, all of whose images and namespaces without tags share one list of them
+    rest = set(admin.image.get("/metadefs/namespaces/" + ns).json())
+    check("all deleted", rest & {"tags", "properties", "objects", "resource_type_associations"}, set())
+    admin.image.delete_metadef_namespace(ns, ignore_missing=False)
+    raises("namespace: gone", exceptions.NotFoundException, 404, other.image.get_metadef_namespace, ns)
+    check("no namespace is left", listed(admin), [])
+
+
 def main(path, disk_format, url, behind):
     with open(path, "rb") as file:
         data = file.read()
@@ -259,6 +342,7 @@ def main(path, disk_format, url, behind):
     check("stores", sorted(s.id for s in owner.image.stores()), ["dev", "second"])
     with open(behind, "rb") as file:
         imports(owner, other, admin, data, disk_format, url, file.read())
+    metadefs(owner, other, admin)
     owner.image.update_image(big.id, is_protected=True)
     raises("delete: protected", exceptions.ForbiddenException, 403, owner.image.delete_image, big.id)
     owner.image.update_image(big.id, is_protected=False)
