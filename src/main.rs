@@ -1,17 +1,19 @@
 //! Subcommands, one per container, hook or probe.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vitrine::app::{self, App};
 use vitrine::catalog::Catalog;
 use vitrine::catalog::metadefs::MergeMode;
 use vitrine::config::units::duration;
-use vitrine::config::{Config, load};
+use vitrine::config::{Config, Notifications, load};
+use vitrine::flows::adoption::{AdoptOptions, AdoptReport, Finding, Verification};
 use vitrine::flows::metadef_files::{self, FileOutcome, Refused};
 use vitrine::policy::PolicyHandle;
 use vitrine::telemetry;
@@ -54,6 +56,8 @@ enum Command {
     Restore(Restore),
     /// Forget all about images deleted long ago, except that their ids are taken
     Purge(Purge),
+    /// Take over the images of a Glance in place; without --apply, say what would come of it
+    Adopt(Adopt),
     /// Load, unload and export metadata definitions
     #[command(subcommand)]
     Metadefs(Metadefs),
@@ -97,6 +101,32 @@ struct Purge {
     /// Age since the delete, such as 30d or 12h
     #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     older_than: Option<Duration>,
+}
+
+#[derive(Args)]
+struct Adopt {
+    /// URL of Glance's database, or of a dump of it, in PostgreSQL; it is only read
+    #[arg(long, value_name = "POSTGRES_URL", env = "GLANCE_DATABASE_URL", hide_env_values = true)]
+    from: String,
+    /// Schema of its tables
+    #[arg(long, default_value = "public", value_name = "NAME")]
+    schema: String,
+    /// The store here that a store of Glance is, by Glance's id of it or by the host[:port] in its locations
+    #[arg(long = "store", value_name = "GLANCE_STORE=STORE", value_parser = pair)]
+    stores: Vec<(String, String)>,
+    /// Write what was found
+    #[arg(long)]
+    apply: bool,
+    /// What the data is held against: its size, its digests too, or nothing
+    #[arg(long, default_value = "size")]
+    verify: Verify,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Verify {
+    Size,
+    Hash,
+    None,
 }
 
 #[derive(Subcommand)]
@@ -219,6 +249,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             println!("purged {purged} images");
             Ok(ExitCode::SUCCESS)
         }
+        Command::Adopt(options) => adopt(config, options).await,
         Command::Metadefs(metadefs) => {
             tool(config, async |app| define(&app.flows.catalog, metadefs).await).await
         }
@@ -307,6 +338,55 @@ async fn health(config: &Config) -> anyhow::Result<ExitCode> {
     app::health(config.server.ops_bind).await?;
     println!("ready");
     Ok(ExitCode::SUCCESS)
+}
+
+/// One line of JSON for every image there is something to say of, and one that sums up.
+async fn adopt(mut config: Config, options: Adopt) -> anyhow::Result<ExitCode> {
+    // nothing happens to the images: nobody is to be told of them as if they were new
+    config.notifications = Notifications::default();
+    let options = AdoptOptions {
+        from: options.from.into(),
+        schema: options.schema,
+        stores: options.stores.into_iter().collect(),
+        apply: options.apply,
+        verify: match options.verify {
+            Verify::Size => Verification::Size,
+            Verify::Hash => Verification::Hash,
+            Verify::None => Verification::None,
+        },
+    };
+    let found = |finding: &Finding| print_line(finding);
+    let adopt = async |app: &App| app.flows.adopt(&options, &found, &show_progress).await;
+    let report = tool(config, adopt).await?;
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    print_line(&serde_json::json!({ "summary": report }));
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_line(value: &impl serde::Serialize) {
+    if let Ok(line) = serde_json::to_string(value) {
+        println!("{line}");
+    }
+}
+
+/// On a terminal only, as one line that is written over.
+fn show_progress(report: &AdoptReport) {
+    if std::io::stderr().is_terminal() {
+        let AdoptReport { images, adopted, known, left_out, bytes, .. } = report;
+        let gib = bytes >> 30;
+        eprint!("\r{images} images: {adopted} taken over ({gib} GiB), {known} known, {left_out} left out  ");
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((theirs, ours)) if !theirs.is_empty() && !ours.is_empty() => {
+            Ok((theirs.to_owned(), ours.to_owned()))
+        }
+        _ => Err("write GLANCE_STORE=STORE".to_owned()),
+    }
 }
 
 fn list_policy(config: &Config) -> anyhow::Result<ExitCode> {

@@ -148,6 +148,10 @@ impl Store {
         &self.inner.folder
     }
 
+    pub(super) fn endpoint(&self) -> Option<&Url> {
+        self.inner.account.endpoint.as_ref()
+    }
+
     pub(super) fn region(&self) -> &str {
         &self.inner.account.region
     }

@@ -15,6 +15,7 @@ pub mod hash;
 pub mod key;
 pub mod layout;
 pub mod list;
+pub mod locate;
 pub mod read;
 mod sign;
 #[cfg(all(test, feature = "dev"))]
@@ -28,6 +29,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use hash::Hasher;
 pub use key::ObjectKey;
 pub use layout::Layout;
+pub use locate::Stat;
 pub use read::Reader;
 pub use write::{ObjectWriter, Pushed, Written};
 

@@ -9,11 +9,13 @@
 //! - An operation that broke without effect is repeated for some seconds, so that neither a connection that died in
 //!   the pool nor a short restart of the server becomes an error of a request (see `retry`).
 
+pub mod adoption;
 pub mod audit;
 pub mod blobs;
 pub mod copies;
 pub mod error;
 pub mod events;
+pub mod glance;
 pub mod images;
 pub mod import_tasks;
 pub mod imports;

@@ -62,8 +62,10 @@ fn session(config: &Database, events: &Notifications) -> Result<tokio_postgres::
         (None, Some(path)) => fs::read_to_string(path).map_err(|e| Error::caused(ErrorKind::Internal, e))?,
         (None, None) => return Err(missing()),
     };
-    let mut database =
-        tokio_postgres::Config::from_str(url.trim()).map_err(|e| Error::caused(ErrorKind::Internal, e))?;
+    // the driver repeats what it cannot read, and with it the password
+    let malformed =
+        |_| Error::caused(ErrorKind::Internal, "it is no URL like postgres://user:password@host:port/name");
+    let mut database = tokio_postgres::Config::from_str(url.trim()).map_err(malformed)?;
     // Compilation of queries costs more than any query of ours; a session that died in a transaction must not hold
     // locks for long.
     let millis = config.statement_timeout.as_millis();
@@ -169,6 +171,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::error::Chain;
 
     fn config(url: Option<&str>, tls: Tls) -> Database {
         Database { url: url.map(Into::into), tls, ..Database::default() }
@@ -186,6 +189,19 @@ mod tests {
     fn a_missing_or_malformed_url_is_an_error() {
         assert!(open(&config(None, Tls::Prefer)).is_err());
         assert!(open(&config(Some("mysql://nowhere"), Tls::Prefer)).is_err());
+    }
+
+    #[test]
+    fn a53_a_url_that_cannot_be_read_is_not_repeated() {
+        for url in [
+            "mysql+pymysql://glance:SECRET@db/glance?charset=utf8",
+            "postgresql+psycopg2://g:SECRET@db/g?x=y",
+        ] {
+            let error = open(&config(Some(url), Tls::Prefer)).err().unwrap();
+            assert!(
+                !format!("{error:?}").contains("SECRET") && !Chain(&error).to_string().contains("SECRET")
+            );
+        }
     }
 
     #[test]

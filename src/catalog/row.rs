@@ -12,6 +12,7 @@ use crate::domain::image::{Image, ImageId, Status};
 use crate::domain::member::Member;
 use crate::domain::task::{Task, TaskRecord, TaskStatus};
 
+use super::adoption::KnownImage;
 use super::blobs::{Blob, BlobState};
 use super::error::{Error, ErrorKind, Result};
 use super::events::{ExpiredEvent, SinkBacklog};
@@ -77,6 +78,19 @@ pub(super) fn image(row: &Row) -> Result<Image> {
         importing_to: get(row, "importing_to")?,
         failed_import: get(row, "failed_import")?,
     })
+}
+
+pub(super) fn known_images(rows: &[Row]) -> Result<Vec<KnownImage>> {
+    let known = |row| {
+        let id = ImageId(get(row, "id")?);
+        Ok(KnownImage {
+            id,
+            deleted: get(row, "deleted")?,
+            created_at: get(row, "created_at")?,
+            updated_at: get(row, "updated_at")?,
+        })
+    };
+    rows.iter().map(known).collect()
 }
 
 /// The status of a row that holds little else.

@@ -1,5 +1,6 @@
 //! Pure rules of the Image service: no I/O, no clock, nothing of the other layers.
 
+pub mod adoption;
 pub mod attributes;
 pub mod caller;
 pub mod digest;

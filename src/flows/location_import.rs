@@ -28,7 +28,7 @@ use super::sources::{quota_error, require_formats};
 pub const LOCATION_IMPORT: &str = "location_import";
 
 /// Bytes that are hashed at a time, off the async threads.
-const BATCH: usize = 1 << 20;
+pub(super) const BATCH: usize = 1 << 20;
 
 /// What a caller says data are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,14 +154,16 @@ impl Flows {
     }
 }
 
-struct Digests {
-    size: u64,
-    checksum: Option<Checksum>,
-    hash: SecureHash,
+/// Digests in the making, off the async threads.
+pub(super) struct Digests {
+    pub(super) size: u64,
+    pub(super) checksum: Option<Checksum>,
+    pub(super) hash: SecureHash,
 }
 
 impl Digests {
-    async fn with(mut self, data: Bytes) -> Result<Self> {
+    /// With the next piece of data.
+    pub(super) async fn with(mut self, data: Bytes) -> Result<Self> {
         let hashed = spawn_blocking(move || {
             self.size += data.len() as u64;
             if let Some(checksum) = &mut self.checksum {

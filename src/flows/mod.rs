@@ -4,6 +4,7 @@
 //! APIs follow different rules, the rule is a field of the command.
 
 pub mod activation;
+pub mod adoption;
 pub mod copy_from;
 pub mod delete;
 pub mod download;

@@ -20,8 +20,8 @@ fn every_subcommand_has_help() {
     let config = Config::default();
     let known = subcommands(&run(&config, &["--help"]).expect(0).stdout);
     let expected = [
-        "serve", "worker", "migrate", "check", "dev", "sweep", "scrub", "restore", "purge", "metadefs",
-        "policy", "openapi", "config",
+        "serve", "worker", "migrate", "check", "dev", "sweep", "scrub", "restore", "purge", "adopt",
+        "metadefs", "policy", "openapi", "config",
     ];
     for name in expected {
         assert!(known.iter().any(|k| k == name), "{name} is not among {known:?}");
@@ -43,7 +43,7 @@ fn every_subcommand_has_help() {
 #[test]
 fn mistakes_in_usage_end_with_2() {
     let config = Config::default();
-    let mistakes: [&[&str]; 11] = [
+    let mistakes: [&[&str]; 14] = [
         &[],
         &["nonsense"],
         &["--nonsense"],
@@ -55,6 +55,9 @@ fn mistakes_in_usage_end_with_2() {
         &["config"],
         &["purge", "--older-than", "soon"],
         &["purge", "--older-than", "-1d"],
+        &["adopt"],
+        &["adopt", "--from", "postgres://h/d", "--store", "fast"],
+        &["adopt", "--from", "postgres://h/d", "--verify", "some"],
     ];
     for arguments in mistakes {
         let ended = run(&config, arguments).expect(2);

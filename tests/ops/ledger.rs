@@ -10,7 +10,7 @@ use crate::support::db::test_database;
 use crate::support::s3::test_bucket;
 
 /// A service whose own background work is off, and the configuration of commands beside it.
-async fn service() -> (Service, Config) {
+pub(super) async fn service() -> (Service, Config) {
     let (database, bucket) = (test_database().await, test_bucket().await);
     let mut settings = config(&database, &bucket);
     // a pass of the service itself must not come first

@@ -1,5 +1,6 @@
 //! The binary as operators meet it: subcommands, signals, the operators' port, and logs.
 
+mod adopt;
 mod check;
 mod commands;
 mod health;

@@ -7,6 +7,7 @@ pub mod bad_source;
 pub mod chaos;
 pub mod db;
 pub mod file;
+pub mod glance;
 pub mod hook;
 pub mod peer;
 pub mod rabbit;
