@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint check docs bench conformance clients clients-osc schemathesis faults-full fuzz clean reset
+.PHONY: help run build test fmt lint check docs bench conformance clients clients-osc adopt-glance schemathesis faults-full fuzz clean reset
 
 # a toolchain that rustup installed without changing PATH
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -56,6 +56,10 @@ clients-osc: ## the same with openstack_cli, the client in Rust, which is built 
 	@scripts/setup compiler postgres python
 	@scripts/clients/osc-build
 	@scripts/client-session.sh osc
+
+adopt-glance: ## fill a real Glance, take its images over, and compare what both serve
+	@scripts/setup compiler postgres python
+	@scripts/adopt-glance.sh
 
 schemathesis: ## send generated requests to every operation of the OpenAPI document
 	@scripts/setup compiler postgres python

