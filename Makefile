@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint check docs bench conformance clients clients-osc adopt-glance schemathesis faults-full fuzz clean reset
+.PHONY: help run build test fmt lint check docs bench conformance clients clients-osc adopt-glance schemathesis check-deploy faults-full fuzz clean reset
 
 # a toolchain that rustup installed without changing PATH
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -64,6 +64,10 @@ adopt-glance: ## fill a real Glance, take its images over, and compare what both
 schemathesis: ## send generated requests to every operation of the OpenAPI document
 	@scripts/setup compiler postgres python
 	@scripts/schemathesis.sh $(ARGS)
+
+check-deploy: ## the Helm chart and what else installs the service, without a cluster; ARGS="helm" runs those checks
+	@scripts/setup compiler postgres python
+	@scripts/check-deploy.sh $(ARGS)
 
 faults-full: ## the fault tests with every seed and every point of failure; takes long
 	@scripts/setup compiler postgres
