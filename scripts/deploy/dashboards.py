@@ -22,9 +22,12 @@ RULES = ROOT / "helm/vitrine/alerts/vitrine.rules.yaml"
 DASHBOARDS = ROOT / "helm/vitrine/dashboards"
 # These judge how fast it is, which says nothing about it on a machine that has other work.
 OF_SPEED = {"alert VitrineMetadataSlow", "alert VitrineDatabasePoolSlow"}
-# What Prometheus adds to every series, or has of its own; the chart adds which component it is.
+# What Prometheus adds to every series, or has of its own; the chart adds which component of which release it is.
 SCRAPE = {"up": set()}
-SCRAPE_LABELS = {"job", "instance", "namespace", "app_kubernetes_io_component"}
+SCRAPE_LABELS = {"job", "instance", "namespace", "app_kubernetes_io_component", "app_kubernetes_io_instance"}
+# What a reader of dashboards chooses by, as the chart names it. What a scrub pushes has the labels of a collector.
+CHOICES = {"job": "$job", "namespace": "$namespace", "app_kubernetes_io_instance": "$release"}
+PUSHED = {"vitrine_scrub_orphans"}
 WORDS = set("""and or unless by without on ignoring group_left group_right bool offset
     sum min max avg count topk bottomk rate irate increase histogram_quantile max_over_time absent vector time""".split())
 
@@ -142,14 +145,26 @@ def expressions():
             for target in panel.get("targets", []):
                 yield f"{file.name}: {panel['title']}", target["expr"]
         for variable in dashboard["templating"]["list"]:
-            values = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable.get("definition", ""))
+            values = re.fullmatch(r"label_values\((\w+)(?:\{.*\})?, (\w+)\)", variable.get("definition", ""))
+            if not values and variable["type"] == "query":
+                raise Failure(f"{file.name}: variable {variable['name']} is not understood")
             if values:
                 yield f"{file.name}: variable {variable['name']}", f'{values[1]}{{{values[2]}=""}}'
 
 
 def plain(expression):
     """The expression with values for the variables of dashboards."""
-    return expression.replace("$__rate_interval", "1m").replace('"$job"', '".*vitrine.*"')
+    expression = expression.replace("$__rate_interval", "1m").replace('"$job"', '".*vitrine.*"')
+    return expression.replace('"$namespace"', '".*"').replace('"$release"', '".*"')
+
+
+def unchosen(expression):
+    """Selectors of a dashboard that show more than what its reader has chosen."""
+    for name, body in re.findall(r"(\w+)\{((?:[^{}\"]|\"[^\"]*\")*)\}", expression):
+        wanted = ["job"] if name in PUSHED else CHOICES
+        for label in wanted:
+            if f'{label}=~"{CHOICES[label]}"' not in body:
+                yield f"{name} does not go by {CHOICES[label]}"
 
 
 def names(expression):
@@ -233,6 +248,8 @@ def look(stack, api):
     for where, expression in expressions():
         count += 1
         problems += judge(where, expression, seen, known)
+        if not where.startswith("alert ") and "variable" not in where:
+            problems += [f"{where}: {problem}" for problem in unchosen(expression)]
         found = query(api, expression)
         if where.startswith("alert "):
             if found and where not in OF_SPEED:

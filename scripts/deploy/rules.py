@@ -9,6 +9,8 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "helm/vitrine/alerts/vitrine.rules.yaml"
 TESTS = ROOT / "deploy/alerts/vitrine.rules.test.yaml"
+# what tells releases apart that one Prometheus watches
+APART = {"namespace", "job", "app_kubernetes_io_instance"}
 
 
 def anchors(path):
@@ -32,6 +34,9 @@ def problems():
         for key in ("summary", "description", "runbook"):
             if not notes.get(key):
                 yield f"{name}: no {key}"
+        for labels in re.findall(r"\bby \(([^)]*)\)", rule["expr"]):
+            if not APART <= set(labels.split(", ")):
+                yield f"{name}: takes several releases for one, as it groups by {labels}"
         path, _, anchor = notes.get("runbook", "").partition("#")
         if not (ROOT / path).is_file() or anchor not in anchors(ROOT / path):
             yield f"{name}: there is no section {notes.get('runbook')}"
