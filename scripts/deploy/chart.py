@@ -87,6 +87,12 @@ def manifests(values, **options):
     return objects
 
 
+def notes(values):
+    """What Helm prints after an installation."""
+    rendered = _chart.render(values, name=RELEASE, namespace=NAMESPACE)
+    return next(text for template, text in rendered.items() if template.endswith("NOTES.txt"))
+
+
 def refusal(values):
     """Why Helm refuses these values; none if it does not."""
     try:
