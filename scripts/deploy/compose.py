@@ -60,15 +60,19 @@ def collector():
         used = {name for pipeline in settings["service"]["pipelines"].values() for name in pipeline[kind]}
         if used != set(settings[kind]):
             yield f"otel-collector.yaml: {kind} {used ^ set(settings[kind])}"
+    # what arrives is counted at the level of information
+    level = settings["service"]["telemetry"]["logs"]["level"]
+    if level not in ("debug", "info") and settings["exporters"]["debug"].get("use_internal_logger") is not False:
+        yield f"otel-collector.yaml: a log of {level} drops the counts of traces"
 
 
 def example():
     """The example is accepted as it stands, once its secrets are there; and with every commented value."""
     text = (ROOT / "deploy/config.example.toml").read_text()
     with tempfile.TemporaryDirectory() as place:
-        for secret in re.findall(r'"/run/secrets/([\w-]+)"', text):
+        for secret in re.findall(r'"/etc/vitrine/secrets/([\w-]+)"', text):
             (pathlib.Path(place) / secret).write_text("postgres://user:secret@host/name\n")
-        text = text.replace("/run/secrets", place)
+        text = text.replace("/etc/vitrine/secrets", place)
         every = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M)
         for what, variant in (("as it stands", text), ("with what is commented out", every)):
             file = pathlib.Path(place) / "config.toml"

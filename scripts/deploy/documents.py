@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+import yaml
+
 from dashboards import declared
 from rules import ROOT, anchors
 
@@ -54,9 +56,31 @@ def links(path, text):
             yield f"a link leads nowhere: {target}"
 
 
+def installing():
+    """The document on installing fits what is shipped: the role of the account, and a unit that may read its secrets."""
+    text = (ROOT / "docs/install.md").read_text()
+    roles = re.findall(r"^openstack role add .* (\S+)$", text, re.M)
+    wanted = yaml.safe_load((ROOT / "helm/vitrine/values.yaml").read_text())["keystoneBootstrap"]["roles"]
+    if roles != wanted:
+        yield f"install.md: gives the account the roles {roles}, the chart {wanted}"
+    unit = dict(re.findall(r"^(\w+)=(.*)$", re.search(r"```ini\n(.*?)```", text, re.S)[1], re.M))
+    account = re.search(r"^useradd .* (\S+)$", text, re.M)
+    if "DynamicUser" in unit or not account or unit.get("User") != account[1] or unit.get("Group") != account[1]:
+        yield "install.md: the unit does not run under the account that the document makes"
+    places = set(re.findall(r"^install -d -m 0750 -o root -g vitrine (\S+)$", text, re.M))
+    example = (ROOT / "deploy/config.example.toml").read_text()
+    named = {str(pathlib.Path(file).parent) for file in re.findall(r'^\w+_file = "(.+)"', example, re.M)}
+    if named != places:
+        yield f"install.md: the account may read {places}, while the example keeps its secrets in {named}"
+    drain = int(re.search(r'^drain_timeout = "(\d+)s"', example, re.M)[1])
+    if int(unit["TimeoutStopSec"]) < drain + 45:
+        yield f"install.md: the unit is killed after {unit['TimeoutStopSec']} s, within a drain of {drain} s"
+
+
 if __name__ == "__main__":
     paths = sorted((ROOT / "docs").glob("*.md"))
     found = [f"{path.name}: {problem}" for path in paths for problem in problems(path)]
+    found += installing()
     # what else is in the references, tests of the code hold against it
     others = [ROOT / "README.md", ROOT / "helm/vitrine/README.md", *sorted((ROOT / "docs/reference").glob("*.md"))]
     found += [f"{path.relative_to(ROOT)}: {problem}" for path in others for problem in links(path, path.read_text())]
