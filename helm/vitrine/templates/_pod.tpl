@@ -321,6 +321,14 @@ livenessProbe:
 {{- include "vitrine.grace" (dict "key" "worker.terminationGracePeriodSeconds" "given" .Values.worker.terminationGracePeriodSeconds "least" $least) }}
 {{- end }}
 
+{{/* dict live, least: replicas of a Deployment that an autoscaler sets. One that is there keeps its number: left out where the
+     release before had it, it would fall to 1 until the autoscaler raises it. A new one leaves it to the autoscaler. */}}
+{{- define "vitrine.scaledReplicas" -}}
+{{- with .live }}
+{{- printf "replicas: %d" (max (int .spec.replicas) (int $.least)) }}
+{{- end }}
+{{- end }}
+
 {{/* dict root, component, values, args, grace, preStop: the Deployment of a component. */}}
 {{- define "vitrine.deployment" -}}
 {{- $root := .root }}
@@ -334,6 +342,9 @@ metadata:
 spec:
   {{- if not (and $values.autoscaling $values.autoscaling.enabled) }}
   replicas: {{ $values.replicas }}
+  {{- else }}
+  {{- $live := lookup "apps/v1" "Deployment" $root.Release.Namespace .name }}
+  {{- include "vitrine.scaledReplicas" (dict "live" $live "least" $values.autoscaling.minReplicas) | nindent 2 }}
   {{- end }}
   revisionHistoryLimit: {{ $root.Values.revisionHistoryLimit }}
   strategy:
