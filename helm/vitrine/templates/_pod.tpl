@@ -22,7 +22,7 @@
 - name: PGSSLROOTCERT
   value: {{ $root }}/secrets/ca/ca.crt
 {{- end }}
-{{- if has .component (list "api" "worker") }}
+{{- if has .component (list "api" "worker" "scrub") }}
 {{- include "vitrine.otlp" . }}
 {{- end }}
 {{- with $values.extraEnv }}
@@ -51,7 +51,8 @@
 - name: OTEL_TRACES_EXPORTER
   value: none
 {{- end }}
-{{- if not $otlp.metrics }}
+{{- /* nobody could read the metrics of a scrub in the short time that it runs */}}
+{{- if not (or $otlp.metrics (eq .component "scrub")) }}
 - name: OTEL_METRICS_EXPORTER
   value: none
 {{- end }}
