@@ -41,8 +41,10 @@ fn check(mut attributes: Attributes) {
             "property {name:?}"
         );
     }
-    for least in [attributes.min_disk, attributes.min_ram] {
-        assert!(least.is_none_or(|n| i32::try_from(n).is_ok_and(|n| n >= 0)), "a minimum of {least:?}");
+    // judged apart from the document, after policy (§6 row 13)
+    if attributes.check_ranges().is_ok() {
+        let in_range = |n| i32::try_from(n).is_ok_and(|n| n >= 0);
+        assert!([attributes.min_disk, attributes.min_ram].into_iter().flatten().all(in_range));
     }
     let images = Images::default();
     match attributes.settle(&images.disk_formats, &images.container_formats) {

@@ -52,7 +52,7 @@ fn check_rules(text: &str) {
         }
     }
     for caller in CALLERS.iter() {
-        set.is_admin(caller);
+        DIALECTS.map(|dialect| set.is_admin(dialect, caller));
     }
     for row in set.list() {
         assert!(row.overridden == texts.contains_key(row.action));

@@ -79,6 +79,8 @@ pub fn image(status: Status) -> Image {
         updated_at: datetime!(2026-02-03 04:05:06 UTC),
         deleted_at: None,
         revision: 7,
+        importing_to: Some(vec!["fast".to_owned()]),
+        failed_import: Some(Vec::new()),
     }
 }
 
