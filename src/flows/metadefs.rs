@@ -29,7 +29,6 @@ const NAME: usize = 80;
 impl Flows {
     /// The namespace, if the caller may know of it (§9.1).
     async fn find_namespace(&self, call: &Call, name: &str) -> Result<Namespace> {
-        check_nameable(name, || no_namespace(name))?;
         let found = self.catalog.namespace(name).await?;
         found.filter(|namespace| namespace.is_visible(&call.caller)).ok_or_else(|| no_namespace(name))
     }
@@ -83,11 +82,6 @@ impl Flows {
     }
 }
 
-/// What cannot be stored is nobody's name; asking the database would be an error.
-fn check_nameable(name: &str, missing: impl FnOnce() -> Error) -> Result<()> {
-    if name.contains('\0') { Err(missing()) } else { Ok(()) }
-}
-
 /// One text for what does not exist and what may not be known.
 fn no_namespace(name: &str) -> Error {
     Error::not_found(format!("Metadata definition namespace {} was not found.", clip(name, NAME)))
@@ -111,6 +105,18 @@ fn outcome<T>(changed: Changed<T>, namespace: &Namespace, missing: impl FnOnce()
             "Metadata definition namespace {name} is protected: neither it nor anything in it can be deleted."
         ))),
     }
+}
+
+/// What became of a change of the `kind` of thing that is called `name`, and is to be called `new`.
+fn settled<T>(
+    changed: catalog::Result<Changed<T>>,
+    namespace: &Namespace,
+    kind: &str,
+    name: &str,
+    new: &str,
+) -> Result<T> {
+    let changed = changed.map_err(|error| conflict(error, || exists(kind, new, namespace)))?;
+    outcome(changed, namespace, || missing(kind, name, namespace))
 }
 
 /// The answer to a change that failed; `taken` says which name there is already.

@@ -5,7 +5,7 @@ use crate::domain::metadef::{Association, AssociationFields, ResourceType};
 use crate::error::Result;
 use crate::flows::{Call, Flows};
 
-use super::{check_nameable, conflict, exists, missing, outcome};
+use super::{missing, outcome, settled};
 
 const ASSOCIATION: &str = "resource type association";
 
@@ -39,9 +39,7 @@ impl Flows {
         let found = self.namespace_to_change(call, namespace, ADD).await?;
         let fields = draft.accept()?;
         let created = self.catalog.create_association(found.id, &fields).await;
-        let created =
-            created.map_err(|error| conflict(error, || exists(ASSOCIATION, &fields.name, &found)))?;
-        outcome(created, &found, || missing(ASSOCIATION, &fields.name, &found))
+        settled(created, &found, ASSOCIATION, &fields.name, &fields.name)
     }
 
     /// Removes an association; the resource type stays.
@@ -51,8 +49,8 @@ impl Flows {
     pub async fn delete_association(&self, call: &Call, namespace: &str, name: &str) -> Result<()> {
         const REMOVE: &str = "remove_metadef_resource_type_association";
         let found = self.namespace_to_change(call, namespace, REMOVE).await?;
-        let unknown = || missing(ASSOCIATION, name, &found);
-        check_nameable(name, unknown)?;
-        outcome(self.catalog.delete_association(found.id, name).await?, &found, unknown)
+        outcome(self.catalog.delete_association(found.id, name).await?, &found, || {
+            missing(ASSOCIATION, name, &found)
+        })
     }
 }

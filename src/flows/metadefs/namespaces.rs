@@ -10,7 +10,7 @@ use crate::domain::policy::Target;
 use crate::error::Result;
 use crate::flows::{Call, Flows, may_write};
 
-use super::{SHOW, check_nameable, conflict, no_namespace, outcome};
+use super::{SHOW, conflict, no_namespace, outcome};
 
 /// What showing a namespace asks of the policy beside [`SHOW`]: all that is shown with it.
 const SHOWN: [&str; 4] =
@@ -41,7 +41,6 @@ impl Flows {
         self.allow_at_large(call, "get_metadef_namespaces")?;
         self.allow_at_large(call, "list_metadef_resource_types")?;
         let marker = query.marker.as_deref().unwrap_or_default();
-        check_nameable(marker, || no_namespace(marker))?;
         let page = self.catalog.namespaces(query).await?;
         let mut rows = page.ok_or_else(|| no_namespace(marker))?;
         let full = query.limit > 0 && rows.len() == query.limit as usize;

@@ -5,7 +5,7 @@ use crate::domain::metadef::{Namespace, Object, ObjectFields};
 use crate::error::Result;
 use crate::flows::{Call, Flows};
 
-use super::{check_nameable, conflict, exists, missing, outcome};
+use super::{missing, outcome, settled};
 
 const OBJECT: &str = "object";
 
@@ -41,8 +41,7 @@ impl Flows {
         let found = self.namespace_to_change(call, namespace, "add_metadef_object").await?;
         let fields = draft.accept()?;
         let created = self.catalog.create_object(found.id, &fields).await;
-        let created = created.map_err(|error| conflict(error, || exists(OBJECT, &fields.name, &found)))?;
-        outcome(created, &found, || missing(OBJECT, &fields.name, &found))
+        settled(created, &found, OBJECT, &fields.name, &fields.name)
     }
 
     /// Replaces an object, its name included.
@@ -61,8 +60,7 @@ impl Flows {
         self.find_object(&found, name).await?;
         let fields = draft.accept()?;
         let changed = self.catalog.update_object(found.id, name, &fields).await;
-        let changed = changed.map_err(|error| conflict(error, || exists(OBJECT, &fields.name, &found)))?;
-        outcome(changed, &found, || missing(OBJECT, name, &found))
+        settled(changed, &found, OBJECT, name, &fields.name)
     }
 
     /// Deletes an object.
@@ -71,9 +69,7 @@ impl Flows {
     /// `NotFound`; `Forbidden`, also in a protected namespace.
     pub async fn delete_object(&self, call: &Call, namespace: &str, name: &str) -> Result<()> {
         let found = self.namespace_to_change(call, namespace, "delete_metadef_object").await?;
-        let unknown = || missing(OBJECT, name, &found);
-        check_nameable(name, unknown)?;
-        outcome(self.catalog.delete_object(found.id, name).await?, &found, unknown)
+        outcome(self.catalog.delete_object(found.id, name).await?, &found, || missing(OBJECT, name, &found))
     }
 
     /// Deletes all objects of a namespace.
@@ -86,8 +82,6 @@ impl Flows {
     }
 
     async fn find_object(&self, namespace: &Namespace, name: &str) -> Result<Object> {
-        let unknown = || missing(OBJECT, name, namespace);
-        check_nameable(name, unknown)?;
-        self.catalog.object(namespace.id, name).await?.ok_or_else(unknown)
+        self.catalog.object(namespace.id, name).await?.ok_or_else(|| missing(OBJECT, name, namespace))
     }
 }

@@ -5,7 +5,7 @@ use crate::domain::metadef::{Namespace, Property};
 use crate::error::Result;
 use crate::flows::{Call, Flows};
 
-use super::{check_nameable, conflict, exists, missing, outcome};
+use super::{missing, outcome, settled};
 
 const PROPERTY: &str = "property";
 
@@ -34,7 +34,6 @@ impl Flows {
         };
         self.allow_in(call, &found, "get_metadef_resource_type")?;
         let unknown = || missing(PROPERTY, name, &found);
-        check_nameable(resource_type, unknown)?;
         let association = self.catalog.association(found.id, resource_type).await?;
         let prefix = association.and_then(|one| one.fields.prefix).filter(|prefix| !prefix.is_empty());
         let rest = prefix.and_then(|prefix| name.strip_prefix(&prefix)).ok_or_else(unknown)?;
@@ -54,9 +53,7 @@ impl Flows {
         let found = self.namespace_to_change(call, namespace, "add_metadef_property").await?;
         let property = draft.accept()?;
         let created = self.catalog.create_property(found.id, &property).await;
-        let created =
-            created.map_err(|error| conflict(error, || exists(PROPERTY, &property.name, &found)))?;
-        outcome(created, &found, || missing(PROPERTY, &property.name, &found))
+        settled(created, &found, PROPERTY, &property.name, &property.name)
     }
 
     /// Replaces a property, its name included.
@@ -75,9 +72,7 @@ impl Flows {
         self.find_property(&found, name).await?;
         let property = draft.accept()?;
         let changed = self.catalog.update_property(found.id, name, &property).await;
-        let changed =
-            changed.map_err(|error| conflict(error, || exists(PROPERTY, &property.name, &found)))?;
-        outcome(changed, &found, || missing(PROPERTY, name, &found))
+        settled(changed, &found, PROPERTY, name, &property.name)
     }
 
     /// Deletes a property.
@@ -86,9 +81,9 @@ impl Flows {
     /// `NotFound`; `Forbidden`, also in a protected namespace.
     pub async fn delete_property(&self, call: &Call, namespace: &str, name: &str) -> Result<()> {
         let found = self.namespace_to_change(call, namespace, "remove_metadef_property").await?;
-        let unknown = || missing(PROPERTY, name, &found);
-        check_nameable(name, unknown)?;
-        outcome(self.catalog.delete_property(found.id, name).await?, &found, unknown)
+        outcome(self.catalog.delete_property(found.id, name).await?, &found, || {
+            missing(PROPERTY, name, &found)
+        })
     }
 
     /// Deletes all properties of a namespace.
@@ -101,8 +96,6 @@ impl Flows {
     }
 
     async fn find_property(&self, namespace: &Namespace, name: &str) -> Result<Property> {
-        let unknown = || missing(PROPERTY, name, namespace);
-        check_nameable(name, unknown)?;
-        self.catalog.property(namespace.id, name).await?.ok_or_else(unknown)
+        self.catalog.property(namespace.id, name).await?.ok_or_else(|| missing(PROPERTY, name, namespace))
     }
 }

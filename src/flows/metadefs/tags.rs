@@ -6,7 +6,7 @@ use crate::domain::text;
 use crate::error::Result;
 use crate::flows::{Call, Flows, may_write};
 
-use super::{check_nameable, conflict, exists, missing, outcome};
+use super::{conflict, missing, outcome, settled};
 
 const TAG: &str = "tag";
 
@@ -18,9 +18,7 @@ impl Flows {
     pub async fn list_tags(&self, call: &Call, namespace: &str, query: &TagQuery) -> Result<Vec<Tag>> {
         let found = self.namespace_to_read(call, namespace, "get_metadef_tags").await?;
         let marker = query.marker.as_deref().unwrap_or_default();
-        let unknown = || missing(TAG, marker, &found);
-        check_nameable(marker, unknown)?;
-        self.catalog.tags(found.id, query).await?.ok_or_else(unknown)
+        self.catalog.tags(found.id, query).await?.ok_or_else(|| missing(TAG, marker, &found))
     }
 
     /// One tag.
@@ -44,8 +42,7 @@ impl Flows {
         may_write(&call.caller)?;
         text::check_storable_as("Tag", name)?;
         let created = self.catalog.create_tag(found.id, name).await;
-        let created = created.map_err(|error| conflict(error, || exists(TAG, name, &found)))?;
-        outcome(created, &found, || missing(TAG, name, &found))
+        settled(created, &found, TAG, name, name)
     }
 
     /// Adds tags, or replaces all there are by them unless `append`; their names come back.
@@ -90,8 +87,7 @@ impl Flows {
         self.find_tag(&found, name).await?;
         let new = draft.accept()?;
         let renamed = self.catalog.rename_tag(found.id, name, &new).await;
-        let renamed = renamed.map_err(|error| conflict(error, || exists(TAG, &new, &found)))?;
-        outcome(renamed, &found, || missing(TAG, name, &found))
+        settled(renamed, &found, TAG, name, &new)
     }
 
     /// Deletes a tag.
@@ -100,9 +96,7 @@ impl Flows {
     /// `NotFound`; `Forbidden`, also in a protected namespace.
     pub async fn delete_tag(&self, call: &Call, namespace: &str, name: &str) -> Result<()> {
         let found = self.namespace_to_change(call, namespace, "delete_metadef_tag").await?;
-        let unknown = || missing(TAG, name, &found);
-        check_nameable(name, unknown)?;
-        outcome(self.catalog.delete_tag(found.id, name).await?, &found, unknown)
+        outcome(self.catalog.delete_tag(found.id, name).await?, &found, || missing(TAG, name, &found))
     }
 
     /// Deletes all tags of a namespace, for which two rules are asked.
@@ -116,8 +110,6 @@ impl Flows {
     }
 
     async fn find_tag(&self, namespace: &Namespace, name: &str) -> Result<Tag> {
-        let unknown = || missing(TAG, name, namespace);
-        check_nameable(name, unknown)?;
-        self.catalog.tag(namespace.id, name).await?.ok_or_else(unknown)
+        self.catalog.tag(namespace.id, name).await?.ok_or_else(|| missing(TAG, name, namespace))
     }
 }
