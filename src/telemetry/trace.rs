@@ -50,8 +50,11 @@ pub fn adopt(span: &Span, headers: &HeaderMap) {
 /// goes by it, so that traces can be told apart.
 pub fn end(span: &Span, method: &Method, route: Option<&str>, status: StatusCode) {
     if let Some(route) = route {
-        // the field `otel.name` counts only before the span has begun
-        span.context().span().update_name(format!("{method} {route}"));
+        // the field `otel.name` counts only before the span has begun; without a trace there is nothing to name
+        let context = span.context();
+        if context.has_active_span() {
+            context.span().update_name(format!("{method} {route}"));
+        }
         span.record("http.route", route);
     }
     span.record("http.response.status_code", status.as_u16());
