@@ -32,13 +32,14 @@ async fn ops_001_a_second_migration_does_nothing() {
 async fn ops_002_migrations_at_the_same_time() {
     let (database, bucket) = (empty_database().await, test_bucket().await);
     let config = config(&database, &bucket);
-    let scratch = ScratchFile::new("unused", "");
-    let start = || {
+    // a file for each: one that is being written anew cannot be read
+    let scratches = [(); 3].map(|()| ScratchFile::new("unused", ""));
+    let start = |scratch: &ScratchFile| {
         let mut command = vitrine(&config, scratch.dir());
         command.arg("migrate").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
         command.spawn().unwrap()
     };
-    let running = [start(), start(), start()];
+    let running = scratches.each_ref().map(start);
     let ended = running.map(|child| Ended::of(&child.wait_with_output().unwrap()).expect(0).stdout);
     let idle = ended.iter().filter(|out| *out == "the schema is up to date\n").count();
     assert_eq!(idle, 2, "one of them did it all: {ended:?}");
