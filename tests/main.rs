@@ -6,6 +6,7 @@ mod catalog;
 mod docs;
 mod events;
 mod faults;
+mod fuzz;
 mod openapi;
 mod ops;
 mod plans;

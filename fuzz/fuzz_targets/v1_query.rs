@@ -2,31 +2,4 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use vitrine::domain::query::Filter;
-use vitrine::http::v1::query::parse;
-use vitrine_fuzz::{CALLERS, LIMITS, check_query, check_refusal};
-
-fuzz_target!(|data: &[u8]| {
-    let Ok(raw) = str::from_utf8(data) else { return };
-    let mut outcomes = Vec::new();
-    for caller in CALLERS.iter() {
-        let outcome = parse(raw, caller, &LIMITS);
-        outcomes.push(outcome.is_ok());
-        match outcome {
-            Ok(query) => {
-                check_query(&query, caller);
-                for filter in &query.filters {
-                    let texts = match filter {
-                        Filter::Text(_, texts) => texts.clone(),
-                        Filter::Property(name, value) => vec![name.clone(), value.clone()],
-                        _ => vec![],
-                    };
-                    assert!(texts.iter().all(|text| !text.contains('\0')), "a null character in {filter:?}");
-                }
-            }
-            Err(error) => check_refusal(&error),
-        }
-    }
-    assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]), "syntax depends on the caller");
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| vitrine_fuzz::v1_query::run(data));

@@ -1,6 +1,14 @@
-//! What the fuzz targets share: values to work on, and what must hold for every text that is let through.
+//! The fuzz targets, and what they share: values to work on, and what must hold for every text that is let through.
+//! The tests of the service run them too, over their seeds.
 
+pub mod create_document;
+pub mod filter;
+pub mod headers;
+pub mod inspect;
+pub mod patch;
+pub mod policy_rule;
 pub mod script;
+pub mod v1_query;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

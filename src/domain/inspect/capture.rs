@@ -96,7 +96,6 @@ impl Window {
         self.data.extend_from_slice(fresh);
     }
 
-    #[cfg(any(test, feature = "fuzz"))]
     pub(super) fn held(&self) -> usize {
         self.data.capacity()
     }
@@ -127,7 +126,6 @@ impl Tail {
         &self.0[self.0.len().saturating_sub(TAIL)..]
     }
 
-    #[cfg(any(test, feature = "fuzz"))]
     pub(super) fn held(&self) -> usize {
         self.0.capacity()
     }
