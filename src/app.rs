@@ -14,11 +14,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
+use url::Url;
 
 use crate::blobs::{Budget, Stores};
 use crate::catalog::Catalog;
 use crate::catalog::migrate::SchemaVersion;
-use crate::config::{self, Config};
+use crate::config::{self, Config, IdentityMode};
 use crate::domain::import::GLANCE_DOWNLOAD;
 use crate::domain::schema::{self, ImageSchema};
 use crate::error::{Chain, Error, ErrorKind, Result};
@@ -32,7 +33,9 @@ use crate::identity::Identity;
 use crate::jobs;
 use crate::notify::Sink;
 use crate::policy::PolicyHandle;
+use crate::telemetry::certificates::{Certificates, Server};
 use crate::telemetry::metrics::{Exposition, Metrics, PoolStatus};
+use crate::telemetry::peer::Kind;
 
 /// How long the start waits for the database and the stores.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -259,7 +262,7 @@ struct OpsPort {
 }
 
 impl OpsPort {
-    /// Listens. Not ready before [`OpsPort::probe`].
+    /// Listens, and looks at certificates. Not ready before [`OpsPort::probe`].
     async fn open(app: &App, exposition: Exposition) -> anyhow::Result<Self> {
         let config = &app.flows.config.server;
         let listener = bind(config.ops_bind).await?;
@@ -268,6 +271,8 @@ impl OpsPort {
         let shown = readiness.clone();
         app.flows.metrics.observe_ready(move || shown.obstacles().is_empty());
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let certificates = Certificates::new(servers(&app.flows), &app.flows.metrics);
+        tracker.spawn(certificates.watch(stop.clone()));
         let router = ops::router(readiness.clone(), exposition);
         let limits = serve::Limits::from(config);
         tracker.spawn(serve::serve(listener, router, limits, stop.clone(), tracker.clone()));
@@ -344,6 +349,21 @@ fn image_schema(images: &config::Images) -> anyhow::Result<ImageSchema> {
 pub fn openapi(config: &Config) -> anyhow::Result<serde_json::Value> {
     let schema = image_schema(&config.images).context("images")?;
     Ok(openapi::document(config, &schema))
+}
+
+/// Every server that the configuration gives an HTTP address of.
+fn servers(flows: &Flows) -> Vec<Server> {
+    let config = &flows.config;
+    let at = |kind, address: &str| Url::parse(address).ok().map(|url| Server { kind, store: None, url });
+    let keystone =
+        (config.identity.mode == IdentityMode::Keystone).then_some(&config.identity.keystone.auth_url);
+    let keystone = keystone.and_then(|address| at(Kind::Keystone, address));
+    let webhook = config.notifications.webhook.url.as_ref().and_then(|address| at(Kind::Webhook, address));
+    let stores = flows.stores.iter().filter_map(|store| {
+        let url = store.endpoint()?.clone();
+        Some(Server { kind: Kind::Store, store: Some(Arc::clone(&store.id)), url })
+    });
+    keystone.into_iter().chain(webhook).chain(stores).collect()
 }
 
 fn observe(metrics: &Metrics, catalog: &Catalog, budget: &Budget) {

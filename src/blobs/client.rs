@@ -148,7 +148,8 @@ impl Store {
         &self.inner.folder
     }
 
-    pub(super) fn endpoint(&self) -> Option<&Url> {
+    /// Where it is reached, if that is said; else AWS.
+    pub fn endpoint(&self) -> Option<&Url> {
         self.inner.account.endpoint.as_ref()
     }
 

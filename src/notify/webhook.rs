@@ -18,6 +18,7 @@ use crate::domain::event::Event;
 
 use crate::telemetry::client::observed;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::peer::{Kind, Peer};
 
 use super::error::{Error, ErrorKind, Result};
 
@@ -30,7 +31,7 @@ const KEY_PREFIX: &str = "whsec_";
 pub(super) struct Webhook {
     client: reqwest::Client,
     url: String,
-    peer: Option<String>,
+    peer: Option<Peer>,
     key: SecretSlice<u8>,
     metrics: Metrics,
 }
@@ -49,7 +50,8 @@ impl Webhook {
             .user_agent("vitrine")
             .build()
             .map_err(|error| Error::new(ErrorKind::Unusable, error))?;
-        let peer = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let address = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let peer = address.map(|address| Peer { kind: Kind::Webhook, address });
         Ok(Some(Self { client, url: url.clone(), peer, key: key.into(), metrics: metrics.clone() }))
     }
 
@@ -63,7 +65,7 @@ impl Webhook {
         // the address may hold a token
         let unreachable = |error: reqwest::Error| Error::new(ErrorKind::Unreachable, error.without_url());
         let call = request.header("webhook-signature", signature).body(body).send();
-        let answer = observed(Some(&self.metrics), &Method::POST, self.peer.as_deref(), call).await;
+        let answer = observed(Some(&self.metrics), &Method::POST, self.peer.as_ref(), call).await;
         let answer = answer.map_err(unreachable)?;
         if answer.status().is_success() {
             Ok(())

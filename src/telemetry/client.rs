@@ -8,13 +8,14 @@ use tracing::field::Empty;
 use tracing::{Instrument, debug_span};
 
 use super::metrics::Metrics;
+use super::peer::Peer;
 
 /// Sends a request, under a span of its own, and counts it. `peer` is given for servers of the configuration only, never
 /// for one that a user named. Without `metrics` only the span is left.
 pub async fn observed<E>(
     metrics: Option<&Metrics>,
     method: &Method,
-    peer: Option<&str>,
+    peer: Option<&Peer>,
     call: impl Future<Output = Result<Response, E>>,
 ) -> Result<Response, E> {
     let begun = Instant::now();
@@ -25,7 +26,8 @@ pub async fn observed<E>(
         otel.status_code = Empty,
         http.request.method = method.as_str(),
         http.response.status_code = Empty,
-        server.address = peer,
+        server.address = peer.map(|peer| peer.address.as_str()),
+        service.peer.name = peer.map(|peer| peer.kind.name()),
     );
     let outcome = call.instrument(span.clone()).await;
     let status = outcome.as_ref().ok().map(Response::status);

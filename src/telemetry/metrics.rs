@@ -14,12 +14,18 @@ use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::TextEncoder;
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use super::peer::{Kind, Peer};
 
 /// Seconds; the last three are for data routes.
 const REQUEST_SECONDS: [f64; 17] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 120.0, 600.0];
 /// Seconds of calls to the database.
 const QUERY_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+/// The end of what has none, as in certificates (RFC 5280 §4.1.2.5).
+const NEVER: OffsetDateTime = datetime!(9999-12-31 23:59:59 UTC);
 /// Bytes of bodies: 1 KiB to 64 GiB.
 const BODY_BYTES: [f64; 9] = [
     1024.0,
@@ -148,6 +154,8 @@ struct Instruments {
     event_deliveries: Counter<u64>,
     policy_denied: Counter<u64>,
     hash_duration: Histogram<f64>,
+    certificate_end: Gauge<f64>,
+    credential_end: Gauge<f64>,
 }
 
 impl Metrics {
@@ -165,7 +173,7 @@ impl Metrics {
         let counter = |name, about| meter.u64_counter(name).with_description(about).build();
         let level = |name, about| meter.i64_up_down_counter(name).with_description(about).build();
         let gauge = |name, about| meter.u64_gauge(name).with_description(about).build();
-        let age = |name, about| meter.f64_gauge(name).with_description(about).with_unit("s").build();
+        let time = |name, about| meter.f64_gauge(name).with_description(about).with_unit("s").build();
         let instruments = Instruments {
             http_duration: seconds(
                 "http.server.request.duration",
@@ -212,9 +220,9 @@ impl Metrics {
             parts_in_flight: level("vitrine.parts.in_flight", "parts on their way to a store"),
             admission_rejected: counter("vitrine.admission.rejected", "uploads that found no memory in time"),
             tasks: gauge("vitrine.tasks", "tasks that are not finished"),
-            tasks_oldest: age("vitrine.tasks.oldest_due_age", "how long the oldest due task has been due"),
+            tasks_oldest: time("vitrine.tasks.oldest_due_age", "how long the oldest due task has been due"),
             garbage: gauge("vitrine.ledger.garbage", "objects that wait for deletion"),
-            garbage_oldest: age(
+            garbage_oldest: time(
                 "vitrine.ledger.garbage.oldest_age",
                 "how long the oldest of them has waited",
             ),
@@ -224,13 +232,21 @@ impl Metrics {
             ),
             scrub_orphans: gauge("vitrine.scrub.orphans", "objects astray that the last scrub found"),
             events_pending: gauge("vitrine.events.pending", "events that wait for a sink"),
-            events_oldest: age("vitrine.events.oldest_age", "how long the oldest of them has waited"),
+            events_oldest: time("vitrine.events.oldest_age", "how long the oldest of them has waited"),
             event_deliveries: counter("vitrine.events.deliveries", "deliveries of events that ended"),
             policy_denied: counter("vitrine.policy.denied", "requests that a policy refused"),
             hash_duration: seconds(
                 "vitrine.hash.duration",
                 "time spent on the digests of one body",
                 &REQUEST_SECONDS,
+            ),
+            certificate_end: time(
+                "vitrine.certificate.expiration_timestamp",
+                "Unix time at which the certificate ends that a server of the configuration showed last",
+            ),
+            credential_end: time(
+                "vitrine.credential.expiration_timestamp",
+                "Unix time at which the service's own credential ends, 9999-12-31 where it does not",
             ),
             meter: meter.clone(),
         };
@@ -256,17 +272,20 @@ impl Metrics {
         Active::start(&self.instruments.http_active, attributes.into())
     }
 
-    /// A call to Keystone or to a web server ended. `peer` is given for configured peers only, never for an address
-    /// that a user named; `status` is nothing where no answer came.
+    /// A call to Keystone or to a web server ended. `peer` is given for servers of the configuration only, never for
+    /// one that a user named; `status` is nothing where no answer came.
     pub fn http_client_request(
         &self,
         method: &Method,
-        peer: Option<&str>,
+        peer: Option<&Peer>,
         status: Option<StatusCode>,
         duration: Duration,
     ) {
         let mut attributes = vec![word("http.request.method", known(method))];
-        attributes.extend(peer.map(|peer| KeyValue::new("server.address", peer.to_owned())));
+        if let Some(peer) = peer {
+            attributes.push(word("service.peer.name", peer.kind.name()));
+            attributes.push(label("server.address", &peer.address));
+        }
         match status {
             Some(status) => attributes.extend(status_attributes(status, 400)),
             None => attributes.push(word("error.type", "unreachable")),
@@ -462,6 +481,19 @@ impl Metrics {
     /// Time spent on the digests of one body.
     pub fn hashed(&self, duration: Duration) {
         self.instruments.hash_duration.record(duration.as_secs_f64(), &[]);
+    }
+
+    /// A server of the configuration showed a certificate that ends at `end`. `store` is the id of a store.
+    pub fn set_certificate_end(&self, peer: Kind, store: Option<&str>, end: Duration) {
+        let mut attributes = vec![word("service.peer.name", peer.name())];
+        attributes.extend(store.map(|store| label("store", store)));
+        self.instruments.certificate_end.record(end.as_secs_f64(), &attributes);
+    }
+
+    /// The credential that this service shows to a server of the configuration ends at `end`, if at all.
+    pub fn set_credential_end(&self, peer: Kind, end: Option<OffsetDateTime>) {
+        let end = end.unwrap_or(NEVER).unix_timestamp() as f64;
+        self.instruments.credential_end.record(end, &[word("service.peer.name", peer.name())]);
     }
 }
 

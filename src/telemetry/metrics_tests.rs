@@ -2,16 +2,19 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use super::{BodySizes, PoolStatus, local};
+use time::macros::datetime;
+
+use super::{BodySizes, Kind, Peer, PoolStatus, local};
 
 #[test]
 fn every_name_is_exposed() {
     let (metrics, exposition) = local();
     let second = Duration::from_secs(1);
+    let keystone = Peer { kind: Kind::Keystone, address: "keystone.example.org".to_owned() };
     metrics.http_request(&Method::GET, Some("/v2/images/{image_id}"), StatusCode::OK, second);
     metrics.http_bodies(&Method::GET, None, StatusCode::OK, BodySizes { request: 1, response: 2 });
     let _request = metrics.http_active(&Method::GET);
-    metrics.http_client_request(&Method::GET, Some("keystone"), None, second);
+    metrics.http_client_request(&Method::GET, Some(&keystone), None, second);
     metrics.db_operation("SELECT", None, second);
     metrics.db_waited(second);
     metrics.db_used(second);
@@ -38,6 +41,8 @@ fn every_name_is_exposed() {
     metrics.policy_denied();
     metrics.observe_refusals(|| 1);
     metrics.hashed(second);
+    metrics.set_certificate_end(Kind::Store, Some("s3"), second);
+    metrics.set_credential_end(Kind::Keystone, Some(datetime!(1970-01-01 0:01 UTC)));
     let text = exposition.text();
     for line in [
         "http_server_request_duration_seconds_count{",
@@ -73,6 +78,8 @@ fn every_name_is_exposed() {
         "vitrine_policy_denied_total 1",
         "vitrine_ssrf_refused_total 1",
         "vitrine_hash_duration_seconds_count 1",
+        r#"vitrine_certificate_expiration_timestamp_seconds{service_peer_name="s3",store="s3"} 1"#,
+        r#"vitrine_credential_expiration_timestamp_seconds{service_peer_name="keystone"} 60"#,
         r#"target_info{service_name="vitrine"} 1"#,
     ] {
         assert!(text.lines().any(|l| l.starts_with(line)), "{line} missing in:\n{text}");

@@ -3,9 +3,11 @@
 //! Logs go to standard output (or standard error for commands whose result is their output), metrics are pulled
 //! from `/metrics`, and both traces and metrics are pushed where the standard `OTEL_*` variables ask for it.
 
+pub mod certificates;
 pub mod client;
 pub mod log;
 pub mod metrics;
+pub mod peer;
 pub mod trace;
 
 use std::time::Duration;

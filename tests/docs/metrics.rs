@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use time::OffsetDateTime;
 use vitrine::telemetry::metrics::{BodySizes, Metrics, PoolStatus, local};
+use vitrine::telemetry::peer::{Kind, Peer};
 
 use super::{assert_current, cell};
 
@@ -17,7 +19,8 @@ fn use_all(metrics: &Metrics) {
     metrics.http_request(&Method::GET, Some("/v2/images"), failure, second);
     metrics.http_bodies(&Method::GET, Some("/v2/images"), failure, BodySizes { request: 1, response: 2 });
     drop(metrics.http_active(&Method::GET));
-    metrics.http_client_request(&Method::GET, Some("keystone"), Some(failure), second);
+    let keystone = Peer { kind: Kind::Keystone, address: "keystone.example.org".to_owned() };
+    metrics.http_client_request(&Method::GET, Some(&keystone), Some(failure), second);
     metrics.db_operation("SELECT", Some("unavailable"), second);
     metrics.db_waited(second);
     metrics.db_used(second);
@@ -44,6 +47,8 @@ fn use_all(metrics: &Metrics) {
     metrics.policy_denied();
     metrics.observe_refusals(|| 1);
     metrics.hashed(second);
+    metrics.set_certificate_end(Kind::Store, Some("main"), second);
+    metrics.set_credential_end(Kind::Keystone, Some(OffsetDateTime::UNIX_EPOCH));
 }
 
 /// Labels of the samples of one metric; `le` is a matter of histograms.
@@ -83,7 +88,7 @@ fn the_table_of_metrics_is_current() {
     // calls are broken over lines
     let source: String = fs::read_to_string(source).unwrap().split_whitespace().collect();
     let declared =
-        ["seconds(\"", "body(\"", "counter(\"", "level(\"", "gauge(\"", "age(\"", "observe_total(\""];
+        ["seconds(\"", "body(\"", "counter(\"", "level(\"", "gauge(\"", "time(\"", "observe_total(\""];
     let declared: usize = declared.iter().map(|call| source.matches(call).count()).sum();
     // `u64_observable_gauge(` ends like the call of a gauge
     assert_eq!(rows, declared, "not every instrument is in the table");

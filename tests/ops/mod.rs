@@ -3,6 +3,7 @@
 mod adopt;
 mod check;
 mod commands;
+mod expiry;
 mod health;
 mod ledger;
 mod logs;

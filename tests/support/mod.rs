@@ -14,6 +14,7 @@ pub mod rabbit;
 pub mod s3;
 pub mod server;
 pub mod source;
+pub mod tls;
 pub mod v2;
 
 use std::time::{Duration, Instant};

@@ -18,6 +18,7 @@ use crate::identity::SetupError;
 use crate::identity::cache::Cache;
 use crate::telemetry::client::observed;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::peer::{Kind, Peer};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -73,6 +74,7 @@ impl From<reqwest::Error> for Failure {
 pub(super) struct Client {
     http: reqwest::Client,
     tokens: Url,
+    peer: Peer,
     account: Account,
     own: Cache<(), Result<Arc<Own>, Arc<Failure>>>,
     places: Semaphore,
@@ -118,6 +120,7 @@ impl Client {
         }
         Ok(Self {
             http: http.build().map_err(|e| SetupError::new("keystone.auth_url", e))?,
+            peer: Peer { kind: Kind::Keystone, address: tokens.host_str().unwrap_or_default().to_owned() },
             tokens,
             account: Account::new(settings)?,
             own: Cache::new(1),
@@ -196,7 +199,7 @@ impl Client {
     /// changes anything in Keystone.
     async fn send(&self, method: &Method, request: RequestBuilder) -> Result<Response, Failure> {
         let observe = |request: RequestBuilder| {
-            observed(self.metrics.as_ref(), method, self.tokens.host_str(), request.send())
+            observed(self.metrics.as_ref(), method, Some(&self.peer), request.send())
         };
         let again = request.try_clone();
         match (observe(request).await, again) {
@@ -237,6 +240,9 @@ impl Client {
         let mut text = answer.headers().get("x-subject-token").cloned().ok_or(Failure::NoToken)?;
         text.set_sensitive(true);
         let token = Token::parse(&read(answer).await?).map_err(Failure::Malformed)?;
+        if let Some(metrics) = &self.metrics {
+            metrics.set_credential_end(Kind::Keystone, token.password_expires_at);
+        }
         let life = remaining(token.expires_at);
         Ok((Own { text, roles: token.caller.roles }, life - RENEWAL.min(life / 10)))
     }

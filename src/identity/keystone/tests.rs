@@ -13,6 +13,7 @@ use wiremock::{Mock, MockServer, Request as Received, ResponseTemplate};
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::telemetry::metrics::local;
 
 const TOKENS: &str = "/v3/auth/tokens";
 const PASSWORD: &str = "correct-horse";
@@ -503,6 +504,30 @@ async fn a33_tokens_bound_to_a_proof_are_refused() {
         body["token"][name] = proof;
         on_token(&server, "bound", ResponseTemplate::new(200).set_body_json(body)).await;
         assert!(refused(ask_token(&keystone(&server), "bound", Instant::now()).await), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_the_accounts_password_is_told_at_every_log_in() {
+    let told = async |end: Value| {
+        let server = MockServer::start().await;
+        let mut body = document(3600 * SECOND, &["service"]);
+        body["token"]["user"]["password_expires_at"] = end;
+        let answer = ResponseTemplate::new(201).insert_header("X-Subject-Token", "own");
+        on_log_in(&server, answer.set_body_json(body)).await;
+        on_token(&server, "good", good(&["member"])).await;
+        let (metrics, exposition) = local();
+        let keystone = keystone(&server).observed_by(&metrics);
+        ask_token(&keystone, "good", Instant::now()).await.unwrap();
+        let name = r#"vitrine_credential_expiration_timestamp_seconds{service_peer_name="keystone"} "#;
+        let text = exposition.text();
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse::<f64>().unwrap()
+    };
+    assert_eq!(told(json!("2030-01-01T00:00:00.000000")).await, 1_893_456_000.0);
+    assert_eq!(told(json!("2030-01-01T00:00:00Z")).await, 1_893_456_000.0);
+    // nobody is locked out by what this service cannot read
+    for never in [Value::Null, json!("never"), json!(7)] {
+        assert_eq!(told(never).await, 253_402_300_799.0);
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Token {
     pub(super) caller: Caller,
     /// When it ends.
     pub(super) expires_at: OffsetDateTime,
+    /// When the password of its user ends, if ever.
+    pub(super) password_expires_at: Option<OffsetDateTime>,
     /// Image services of its catalogue, if that was asked for.
     endpoints: Arc<[Endpoint]>,
     /// What an application credential is confined to; without a list it is confined to nothing.
@@ -105,7 +107,7 @@ struct Document {
 struct Body {
     #[serde(deserialize_with = "timestamp")]
     expires_at: OffsetDateTime,
-    user: Scope,
+    user: User,
     project: Option<Scope>,
     domain: Option<Domain>,
     system: Option<System>,
@@ -116,6 +118,15 @@ struct Body {
     application_credential: Option<Credential>,
     bind: Option<Map<String, Value>>,
     oauth2_credential: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    #[serde(flatten)]
+    named: Scope,
+    /// Nobody is refused for want of it, so it may be anything.
+    #[serde(default)]
+    password_expires_at: Value,
 }
 
 /// A user or project within its domain.
@@ -156,7 +167,7 @@ struct RawRule {
 impl From<Body> for Token {
     fn from(body: Body) -> Self {
         let (project, project_domain) = body.project.map_or((None, None), Scope::split);
-        let (user, user_domain) = body.user.split();
+        let (user, user_domain) = body.user.named.split();
         let caller = Caller {
             user,
             project,
@@ -171,7 +182,8 @@ impl From<Body> for Token {
         let rules = rules.map(|rules| rules.iter().filter_map(Rule::new).collect());
         let bound = [body.bind, body.oauth2_credential].iter().flatten().any(|proof| !proof.is_empty());
         let endpoints = peers::endpoints(&body.catalog);
-        Self { caller, expires_at: body.expires_at, endpoints, rules, bound }
+        let password_expires_at = body.user.password_expires_at.as_str().and_then(in_utc);
+        Self { caller, expires_at: body.expires_at, password_expires_at, endpoints, rules, bound }
     }
 }
 
@@ -184,6 +196,13 @@ impl Scope {
 fn timestamp<'de, D: Deserializer<'de>>(d: D) -> Result<OffsetDateTime, D::Error> {
     let text = String::deserialize(d)?;
     OffsetDateTime::parse(&text, &Rfc3339).map_err(de::Error::custom)
+}
+
+/// A time as Keystone writes those of passwords, without a zone.
+fn in_utc(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339))
+        .ok()
 }
 
 #[cfg(test)]
