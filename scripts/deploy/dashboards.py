@@ -40,7 +40,7 @@ def declared():
     bodies = functions(text)
     fields, found = {}, {}
     kinds = {"seconds": ("_seconds", True), "body": ("_bytes", True), "counter": ("_total", False),
-             "level": ("", False), "gauge": ("", False), "age": ("_seconds", False)}
+             "level": ("", False), "gauge": ("", False), "time": ("_seconds", False)}
     for field, kind, name in re.findall(r'(\w+): (\w+)\(\s*"([\w.]+)"', text):
         if kind in kinds:
             fields[field] = (name.replace(".", "_") + kinds[kind][0], kinds[kind][1])
