@@ -74,9 +74,9 @@ def lint(values):
     return helm_python.lint(CHART, values, strict=True, namespace=NAMESPACE)
 
 
-def manifests(values, **options):
+def manifests(values, release=RELEASE, **options):
     """The objects that Helm would send, each with its template; NOTES.txt is rendered and left out."""
-    rendered = _chart.render(values, name=RELEASE, namespace=NAMESPACE, **options)
+    rendered = _chart.render(values, name=release, namespace=NAMESPACE, **options)
     objects = []
     for template, text in sorted(rendered.items()):
         if template.endswith("NOTES.txt"):

@@ -15,6 +15,7 @@ import urllib.parse
 
 import yaml
 
+import scrubs
 from images import RAW, Client
 from stack import ROOT, Failure, Stack, fetch, say, until
 
@@ -25,9 +26,9 @@ OF_SPEED = {"alert VitrineMetadataSlow", "alert VitrineDatabasePoolSlow"}
 # What Prometheus adds to every series, or has of its own; the chart adds which component of which release it is.
 SCRAPE = {"up": set()}
 SCRAPE_LABELS = {"job", "instance", "namespace", "app_kubernetes_io_component", "app_kubernetes_io_instance"}
-# What a reader of dashboards chooses by, as the chart names it. What a scrub pushes has the labels of a collector.
+# What a reader of dashboards chooses by, as the chart names it. What a scrub pushes has the job that a collector gives it.
 CHOICES = {"job": "$job", "namespace": "$namespace", "app_kubernetes_io_instance": "$release"}
-PUSHED = {"vitrine_scrub_orphans"}
+PUSHED = {"vitrine_scrub_orphans": ('job=~"(.*/)?($job)"', 'job=~"(($namespace)/($release)/)?[^/]*"')}
 WORDS = set("""and or unless by without on ignoring group_left group_right bool offset
     sum min max avg count topk bottomk rate irate increase histogram_quantile max_over_time absent vector time""".split())
 
@@ -154,17 +155,16 @@ def expressions():
 
 def plain(expression):
     """The expression with values for the variables of dashboards."""
-    expression = expression.replace("$__rate_interval", "1m").replace('"$job"', '".*vitrine.*"')
-    return expression.replace('"$namespace"', '".*"').replace('"$release"', '".*"')
+    expression = expression.replace("$__rate_interval", "1m").replace("$job", ".*vitrine.*")
+    return expression.replace("$namespace", ".*").replace("$release", ".*")
 
 
 def unchosen(expression):
     """Selectors of a dashboard that show more than what its reader has chosen."""
     for name, body in re.findall(r"(\w+)\{((?:[^{}\"]|\"[^\"]*\")*)\}", expression):
-        wanted = ["job"] if name in PUSHED else CHOICES
-        for label in wanted:
-            if f'{label}=~"{CHOICES[label]}"' not in body:
-                yield f"{name} does not go by {CHOICES[label]}"
+        for wanted in PUSHED.get(name) or [f'{label}=~"{choice}"' for label, choice in CHOICES.items()]:
+            if wanted not in body:
+                yield f"{name} does not go by {wanted}"
 
 
 def names(expression):
@@ -212,6 +212,7 @@ def prometheus(stack):
     text = (ROOT / "deploy/prometheus.yml").read_text()
     for replica in stack.replicas:
         text = text.replace(f"{replica}:", f"{stack.hosts[replica]}:")
+    text = text.replace("otel-collector:", f"{stack.hosts['otel-collector']}:")
     text = text.replace("/etc/prometheus/rules", str(RULES.parent)).replace("15s", "1s")
     file = stack.work / "prometheus.yml"
     file.write_text(text)
@@ -290,12 +291,15 @@ def main():
         for replica in stack.replicas:
             stack.bring_up(replica)
         until("replicas that are ready", lambda: all(ready(stack)))
+        scrubs.show(stack)
         api = prometheus(stack)
         provoke(stack)
         until("Prometheus to read both", lambda: len(query(api, 'up{job="vitrine"} == 1')) == len(stack.replicas))
         begun = float(query(api, "vector(time())")[0]["value"][1])
         until("two more rounds", lambda: float(query(api, "vector(time())")[0]["value"][1]) > begun + 4)
         look(stack, api)
+        panel = next(e for where, e in expressions() if "vitrine_scrub_orphans" in e and not where.startswith("alert "))
+        scrubs.tell_releases_apart(stack, lambda expression: query(api, expression), panel)
         outages(stack, api)
 
 

@@ -30,6 +30,12 @@
 {{- end }}
 {{- end }}
 
+{{/* What tells the releases apart that push to one collector: together with the name of the service, the job that their
+     metrics have in Prometheus. */}}
+{{- define "vitrine.serviceNamespace" -}}
+{{- default (printf "%s/%s" .Release.Namespace .Release.Name) (get .Values.otlp.resourceAttributes "service.namespace") }}
+{{- end }}
+
 {{- define "vitrine.otlp" -}}
 {{- $otlp := .root.Values.otlp }}
 {{- if $otlp.endpoint }}
@@ -42,7 +48,8 @@
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ $otlp.endpoint | quote }}
 {{- $attributes := list (printf "k8s.namespace.name=%s" .root.Release.Namespace) "k8s.pod.name=$(POD_NAME)" "k8s.pod.uid=$(POD_UID)" "k8s.node.name=$(NODE_NAME)" }}
-{{- range $key, $value := $otlp.resourceAttributes }}
+{{- $attributes = append $attributes (printf "service.namespace=%s" (include "vitrine.serviceNamespace" .root)) }}
+{{- range $key, $value := omit $otlp.resourceAttributes "service.namespace" }}
 {{- $attributes = append $attributes (printf "%s=%v" $key $value) }}
 {{- end }}
 - name: OTEL_RESOURCE_ATTRIBUTES
