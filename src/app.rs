@@ -165,7 +165,9 @@ impl App {
         serving: impl FnOnce(),
     ) -> anyhow::Result<()> {
         let config = Arc::clone(&self.flows.config);
-        let mut ops = OpsPort::open(&self, exposition).await?;
+        let delivers = config.jobs.enabled.then_some(Kind::Webhook);
+        let spoken_to: Vec<Kind> = [Kind::Keystone, Kind::Store].into_iter().chain(delivers).collect();
+        let mut ops = OpsPort::open(&self, exposition, &spoken_to).await?;
         let listener = bind(config.server.bind).await?;
         tokio::select! {
             waited = self.wait_for_dependencies() => waited?,
@@ -203,7 +205,7 @@ impl App {
     /// # Errors
     /// As [`App::serve`].
     pub async fn work(self, exposition: Exposition, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut ops = OpsPort::open(&self, exposition).await?;
+        let mut ops = OpsPort::open(&self, exposition, &[Kind::Store, Kind::Webhook]).await?;
         tokio::select! {
             waited = self.wait_for_dependencies() => waited?,
             () = stop.cancelled() => return Ok(()),
@@ -262,8 +264,9 @@ struct OpsPort {
 }
 
 impl OpsPort {
-    /// Listens, and looks at certificates. Not ready before [`OpsPort::probe`].
-    async fn open(app: &App, exposition: Exposition) -> anyhow::Result<Self> {
+    /// Listens, and looks at the certificates of servers that this process speaks to. Not ready before
+    /// [`OpsPort::probe`].
+    async fn open(app: &App, exposition: Exposition, spoken_to: &[Kind]) -> anyhow::Result<Self> {
         let config = &app.flows.config.server;
         let listener = bind(config.ops_bind).await?;
         let checks = app.checks();
@@ -271,7 +274,7 @@ impl OpsPort {
         let shown = readiness.clone();
         app.flows.metrics.observe_ready(move || shown.obstacles().is_empty());
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let certificates = Certificates::new(servers(&app.flows), &app.flows.metrics);
+        let certificates = Certificates::new(servers(&app.flows, spoken_to), &app.flows.metrics);
         tracker.spawn(certificates.watch(stop.clone()));
         let router = ops::router(readiness.clone(), exposition);
         let limits = serve::Limits::from(config);
@@ -351,8 +354,8 @@ pub fn openapi(config: &Config) -> anyhow::Result<serde_json::Value> {
     Ok(openapi::document(config, &schema))
 }
 
-/// Every server that the configuration gives an HTTP address of.
-fn servers(flows: &Flows) -> Vec<Server> {
+/// Servers of some kinds that the configuration gives an HTTP address of.
+fn servers(flows: &Flows, kinds: &[Kind]) -> Vec<Server> {
     let config = &flows.config;
     let at = |kind, address: &str| Url::parse(address).ok().map(|url| Server { kind, store: None, url });
     let keystone =
@@ -363,7 +366,8 @@ fn servers(flows: &Flows) -> Vec<Server> {
         let url = store.endpoint()?.clone();
         Some(Server { kind: Kind::Store, store: Some(Arc::clone(&store.id)), url })
     });
-    keystone.into_iter().chain(webhook).chain(stores).collect()
+    let all = keystone.into_iter().chain(webhook).chain(stores);
+    all.filter(|server| kinds.contains(&server.kind)).collect()
 }
 
 fn observe(metrics: &Metrics, catalog: &Catalog, budget: &Budget) {
