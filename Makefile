@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint check docs bench conformance clients clients-osc adopt-glance schemathesis check-deploy faults-full fuzz clean reset
+.PHONY: help run build test fmt lint check docs bench conformance clients clients-osc deny size adopt-glance schemathesis check-deploy faults-full fuzz clean reset
 
 # a toolchain that rustup installed without changing PATH
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -56,6 +56,16 @@ clients-osc: ## the same with openstack_cli, the client in Rust, which is built 
 	@scripts/setup compiler postgres python
 	@scripts/clients/osc-build
 	@scripts/client-session.sh osc
+
+# not part of CI: a database of advisories is fetched from afar; `make check-deploy` holds the rest of deny.toml
+deny: ## licences, advisories and sources of the dependencies, by cargo-deny, which is built first
+	@scripts/setup compiler
+	cargo install --quiet cargo-deny --version 0.20.2 --locked --root target/tools
+	target/tools/bin/cargo-deny --locked check
+
+size: ## build the binary of the container image, and hold it and its memory at rest against their limits
+	@scripts/setup compiler postgres python
+	@scripts/size.sh
 
 adopt-glance: ## fill a real Glance, take its images over, and compare what both serve
 	@scripts/setup compiler postgres python

@@ -37,8 +37,13 @@ build() {
   vitrine=${VITRINE:-}
   [ -z "$vitrine" ] || return 0
   cargo build --locked
-  vitrine=$(cargo metadata --locked --no-deps --format-version 1 |
-    python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/debug/vitrine
+  vitrine=$(target_directory)/debug/vitrine
+}
+
+# target_directory : where cargo puts what it builds
+target_directory() {
+  cargo metadata --locked --no-deps --format-version 1 |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])'
 }
 
 # start LOG COMMAND... : in the background, its output in $work/LOG
