@@ -18,10 +18,14 @@ use crate::domain::adoption::{NamespaceRecord, Record, Row};
 use super::retry::Failure;
 use super::{Error, ErrorKind, Result, pool};
 
-/// Rows fetched at a time.
-const PAGE: usize = 500;
+/// Rows fetched at a time: few, as one value may have 64 KiB.
+const PAGE: usize = 100;
 /// Most rows of one table that belong to one image.
 const MOST_ROWS: usize = 10_000;
+/// Most bytes of these.
+const MOST_BYTES: usize = 16 << 20;
+/// Bytes that end a page of images.
+const PAGE_BYTES: usize = 32 << 20;
 /// Longest wait for a page: the first one of a table waits until the table is sorted.
 const PAGE_WAIT: Duration = Duration::from_secs(1800);
 
@@ -32,6 +36,13 @@ struct Table {
     columns: &'static [&'static str],
     /// How many of them, from the first on, every version of Glance has.
     needed: usize,
+}
+
+impl Table {
+    /// Whether a row is a deleted one of no use. Deleted locations tell where data is left.
+    fn passes_over(&self, row: &Row) -> bool {
+        self.name != LOCATIONS.name && row.flag("deleted") == Ok(true)
+    }
 }
 
 const IMAGES: Table = Table {
@@ -144,10 +155,12 @@ impl Glance {
         })
     }
 
-    /// The next images in order of id, at most `limit`; none at the end.
+    /// The next images in order of id, at most `limit`, and fewer where they are large; none at the end.
     pub async fn images(&mut self, limit: usize) -> Result<Vec<Record>> {
         let mut records = Vec::new();
+        let mut bytes = 0;
         while records.len() < limit
+            && bytes < PAGE_BYTES
             && let Some(image) = self.images.next(&self.client).await?
         {
             let id = image.text(IMAGES.columns[0]).unwrap_or_default().to_owned();
@@ -159,6 +172,7 @@ impl Glance {
                 (&mut self.locations, &mut record.locations),
             ] {
                 record.overfull |= cursor.take_of(&self.client, &id, rows).await?;
+                bytes += rows.iter().map(Row::weight).sum::<usize>();
             }
             records.push(record);
         }
@@ -290,20 +304,27 @@ impl Cursor {
         Ok(self.page.pop_front())
     }
 
-    /// Moves the rows of an image to `rows`, passing over those of images that are not there. Returns whether some were
-    /// too many and were thrown away.
+    /// Moves the rows of an image to `rows`, passing over those of images that are not there, and those that are deleted
+    /// where nobody asks for them. Returns whether they were too many; all of them are thrown away then.
     async fn take_of(&mut self, client: &Client, id: &str, rows: &mut Vec<Row>) -> Result<bool> {
-        let mut overfull = false;
+        let (mut overfull, mut bytes) = (false, 0);
         loop {
             self.fill(client).await?;
             let of = |row: &Row| row.text(self.table.columns[0]).map(str::to_owned);
             // a row without an image comes last
             match self.page.front().and_then(of) {
                 Some(other) if other.as_str() < id => drop(self.page.pop_front()),
-                Some(own) if own == id && rows.len() < MOST_ROWS => rows.extend(self.page.pop_front()),
                 Some(own) if own == id => {
-                    overfull = true;
-                    self.page.pop_front();
+                    let row = self.page.pop_front().unwrap_or_default();
+                    if overfull || self.table.passes_over(&row) {
+                        continue;
+                    }
+                    bytes += row.weight();
+                    rows.push(row);
+                    overfull = rows.len() > MOST_ROWS || bytes > MOST_BYTES;
+                    if overfull {
+                        *rows = Vec::new();
+                    }
                 }
                 _ => return Ok(overfull),
             }

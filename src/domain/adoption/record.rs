@@ -24,7 +24,7 @@ pub struct Record {
     pub tags: Vec<Row>,
     /// Of `image_locations`.
     pub locations: Vec<Row>,
-    /// Whether there were more rows of a table than an image can have.
+    /// Whether there were more rows of a table, or more bytes in them, than an image can have.
     pub overfull: bool,
 }
 
@@ -32,6 +32,11 @@ impl Row {
     /// A row with the values of `columns`, in their order.
     pub fn new(columns: &'static [&'static str], values: Vec<Option<String>>) -> Self {
         Self { columns, values }
+    }
+
+    /// Bytes of its values.
+    pub fn weight(&self) -> usize {
+        self.values.iter().flatten().map(String::len).sum()
     }
 
     /// Text, where there is any.
