@@ -1,5 +1,7 @@
 //! Which store an object lies in that somebody else wrote, and what is known of such an object.
 
+use url::Url;
+
 use super::client::Store;
 use super::{ErrorKind, Result, Stores};
 use crate::domain::adoption::Address;
@@ -49,6 +51,23 @@ impl Store {
             })
     }
 
+    /// Whether the other store keeps its objects in the same bucket, so that a key means the same object in both. An
+    /// endpoint that goes by two names counts as two.
+    pub fn shares_bucket_with(&self, other: &Store) -> bool {
+        let same_endpoint = match (self.endpoint(), other.endpoint()) {
+            (None, None) => true,
+            (Some(named), None) | (None, Some(named)) => named.host_str().is_some_and(is_amazon),
+            (Some(one), Some(two)) => {
+                let amazon = |url: &Url| url.host_str().is_some_and(is_amazon);
+                let usual = one.port().is_none() && two.port().is_none();
+                amazon(one) && amazon(two)
+                    || one.host_str() == two.host_str()
+                        && (usual || one.port_or_known_default() == two.port_or_known_default())
+            }
+        };
+        same_endpoint && self.has_bucket(other.bucket())
+    }
+
     /// How many characters of the key are the prefix of this store; none where the key lies outside of it.
     fn prefix_of(&self, key: &str) -> Option<usize> {
         let prefix = self.folder().strip_suffix("images/").unwrap_or_default();
@@ -57,6 +76,11 @@ impl Store {
 }
 
 impl Stores {
+    /// The stores that keep their objects in the bucket of `store`, itself among them.
+    pub fn in_bucket_of(&self, store: &Store) -> Vec<&Store> {
+        self.iter().filter(|other| other.shares_bucket_with(store)).collect()
+    }
+
     /// The stores that an address may lead to: those of its bucket, and of these the ones whose prefix fits best. More
     /// than one where several are configured alike.
     pub fn at(&self, address: &Address) -> Vec<&Store> {
@@ -148,5 +172,30 @@ mod tests {
         assert_eq!(found(&prefixed, "s3://h:1/glance/id").await, ["sub"]);
         let alike = [("a", store(at, "eu")), ("b", store(at, "us"))];
         assert_eq!(found(&alike, "s3://h:1/glance/id").await, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn stores_of_one_bucket_are_known() {
+        for (one, two, same) in [
+            (Some("http://h:1"), Some("http://h:1"), true),
+            (Some("http://h"), Some("https://H"), true),
+            (Some("http://h:80"), Some("http://h"), true),
+            (Some("http://h:1"), Some("http://h:2"), false),
+            (Some("http://h"), Some("http://i"), false),
+            (None, None, true),
+            (None, Some("https://s3.eu-west-1.amazonaws.com"), true),
+            (Some("https://s3.amazonaws.com"), Some("https://s3.eu-west-1.amazonaws.com"), true),
+            (None, Some("https://s3.example"), false),
+        ] {
+            let mut settings: BTreeMap<_, _> =
+                [("one".to_owned(), store(one, "")), ("two".to_owned(), store(two, "eu"))].into();
+            let other = config::Store { bucket: "other".to_owned(), ..store(one, "") };
+            settings.insert("other".to_owned(), other);
+            let stores = Stores::new(&settings, Some("one"), &metrics::local().0).await.unwrap();
+            let found = stores.in_bucket_of(stores.get("one").unwrap());
+            let found: Vec<_> = found.iter().map(|store| store.id.to_string()).collect();
+            let expected = if same { &["one", "two"][..] } else { &["one"] };
+            assert_eq!(found, expected, "{one:?} {two:?}");
+        }
     }
 }

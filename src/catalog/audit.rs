@@ -12,6 +12,11 @@ impl Catalog {
         Ok(row::blobs(&self.rows(sql!(select "blob" "blob_at"), &[&store, &key]).await?)?.pop())
     }
 
+    /// The objects at a key of any of these stores, in any state.
+    pub async fn blobs_at(&self, stores: &[&str], key: &str) -> Result<Vec<Blob>> {
+        row::blobs(&self.rows(sql!(select "blob" "blobs_at"), &[&stores, &key]).await?)
+    }
+
     /// The time of the database, which is the only clock that ages are measured with.
     pub async fn now(&self) -> Result<OffsetDateTime> {
         let row = self.row("SELECT statement_timestamp()", &[]).await?;

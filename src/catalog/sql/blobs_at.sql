@@ -1,0 +1,3 @@
+FROM blobs
+WHERE store = ANY ($1) AND key = $2
+ORDER BY store
