@@ -3,6 +3,7 @@
 //! An image is taken over whole or left out whole. What Vitrine could not keep, or could not tell from data of others, is
 //! a reason to leave it out; the reasons are for the operator, and hold no credentials.
 
+mod compare;
 pub mod definitions;
 pub mod location;
 mod record;
@@ -88,14 +89,31 @@ pub fn judge(record: &Record) -> Verdict {
 fn tombstone(id: ImageId, record: &Record, pending: bool) -> Result<Adoption, String> {
     let mut image = attributes_of(id, Status::Deleted, record)?;
     image.deleted_at = Some(record.image.instant("deleted_at")?.unwrap_or(image.updated_at));
-    let left = "pending_delete: taken over as deleted; its data stays in Glance's store until glance-scrubber removes it";
-    let notes = if pending { vec![left.to_owned()] } else { Vec::new() };
+    let notes = if pending { vec![data_left_behind(record)] } else { Vec::new() };
     Ok(Adoption { image, members: Vec::new(), places: Vec::new(), notes })
+}
+
+/// What nobody removes any more once Glance's scrubber has ended.
+fn data_left_behind(record: &Record) -> String {
+    let bytes = record.image.text("size").unwrap_or("unknown");
+    let waiting = record.locations.iter().filter(|row| row.text("status") == Some("pending_delete"));
+    let objects = waiting.filter_map(|row| match Location::parse(row.text("value").unwrap_or_default()) {
+        Location::Object(address) => Some(format!(" {address}")),
+        _ => None,
+    });
+    let objects: String = objects.collect();
+    format!(
+        "pending_delete: taken over as deleted; unless glance-scrubber removes its data before the cut-over ({bytes} \
+         bytes each:{objects}), they stay until they are removed by hand"
+    )
 }
 
 fn living(id: ImageId, record: &Record) -> Result<Adoption, String> {
     if record.overfull {
-        return Err("it has more properties, members, tags or locations than can be taken over".to_owned());
+        return Err(
+            "it has more properties, members, tags or locations, or longer ones, than can be taken over"
+                .to_owned(),
+        );
     }
     let status = match record.image.text("status").unwrap_or_default() {
         "active" => Status::Active,

@@ -99,6 +99,11 @@ fn deleted_images_keep_their_id_and_nothing_else() {
         assert_eq!(adoption.image.deleted_at, Some(adoption.image.created_at));
         assert_eq!(adoption.notes.len(), usize::from(columns == [("status", "pending_delete")]));
     }
+    let mut pending = record(&[("status", "pending_delete")]);
+    let value = format!("s3://key:canary@s3.example/glance/{ID}");
+    pending.locations = vec![pair(&["value", "status"], [&value, "pending_delete"])];
+    let note = adopted(&pending).notes.join("");
+    assert!(note.contains(&format!("(3 bytes each: s3://s3.example/glance/{ID})")), "{note}");
     assert_eq!(judge(&record(&[("status", "deleted"), ("id", "old-name")])), Verdict::Nothing);
 }
 
@@ -152,4 +157,58 @@ fn objects_are_named_after_their_image() {
     for key in ["", "images", "6f2c1a34-0000-4000-8000-00000000000b"] {
         assert!(!is_named_after(key, id), "{key}");
     }
+}
+
+#[test]
+fn what_is_not_as_in_glance_is_named() {
+    let mut there = record(&[("visibility", "shared")]);
+    there.tags = ["a", "b"].map(|tag| pair(&["value", "deleted"], [tag, "0"])).to_vec();
+    there.properties = vec![property("kept", "1"), property("other", "1"), property("new", "1")];
+    there.members = vec![
+        pair(&["member", "status"], ["kept", "accepted"]),
+        pair(&["member", "status"], ["answered", "accepted"]),
+        pair(&["member", "status"], ["new", "pending"]),
+    ];
+    let there = adopted(&there);
+    let (mut here, mut members) = (there.image.clone(), there.members.clone());
+    here.tags.reverse();
+    here.updated_at += time::Duration::days(1);
+    assert_eq!(there.differences(&here, &members), Vec::<String>::new(), "order and times do not count");
+    here.name = Some("mine".to_owned());
+    here.tags.pop();
+    here.properties.insert("other".to_owned(), None);
+    here.properties.remove("new");
+    here.properties.insert("gone".to_owned(), None);
+    members[1].status = MemberStatus::Rejected;
+    members[2].member = "gone".to_owned();
+    let expected = [
+        "name",
+        "tags",
+        "property `gone`",
+        "property `new`",
+        "property `other`",
+        "member `answered`",
+        "member `gone`",
+        "member `new`",
+    ];
+    assert_eq!(there.differences(&here, &members), expected);
+    members.truncate(1);
+    members[0].can_share = true;
+    assert!(there.differences(&here, &members).contains(&"member `kept`".to_owned()));
+}
+
+#[test]
+fn digests_that_become_known_are_no_other_data() {
+    let there = adopted(&record(&[]));
+    let with = |change: fn(&mut Image)| {
+        let mut here = there.image.clone();
+        change(&mut here);
+        there.is_of_other_data(&here)
+    };
+    assert!(!with(|_| {}));
+    assert!(with(|here| here.size = Some(4)) && with(|here| here.checksum = Some("x".to_owned())));
+    assert!(with(|here| here.os_hash_value = Some("x".to_owned())));
+    let known =
+        Adoption { image: Image { checksum: Some("x".to_owned()), ..there.image.clone() }, ..there.clone() };
+    assert!(!known.is_of_other_data(&there.image));
 }
