@@ -374,9 +374,12 @@ fn print_line(value: &impl serde::Serialize) {
 /// On a terminal only, as one line that is written over.
 fn show_progress(report: &AdoptReport) {
     if std::io::stderr().is_terminal() {
-        let AdoptReport { images, adopted, known, left_out, bytes, .. } = report;
+        let AdoptReport { images, adopted, refreshed, known, left_out, bytes, .. } = report;
         let gib = bytes >> 30;
-        eprint!("\r{images} images: {adopted} taken over ({gib} GiB), {known} known, {left_out} left out  ");
+        eprint!(
+            "\r{images} images: {adopted} taken over and {refreshed} brought up to date ({gib} GiB), {known} known, \
+             {left_out} left out  "
+        );
     }
 }
 

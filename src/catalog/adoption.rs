@@ -1,14 +1,19 @@
 //! Images that are taken over in place: each with everything that belongs to it in one transaction, or not at all.
 
+use std::collections::{HashMap, HashSet};
+
+use deadpool_postgres::Transaction;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
-use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::domain::image::{Image, ImageId};
 use crate::domain::member::Member;
 
-use super::retry::{Attempt, REPEATABLE};
+use super::images::WholeRow;
+use super::locations::Place;
+use super::retry::{Attempt, ONCE, REPEATABLE};
 use super::row::{self, sql};
 use super::{Catalog, Result, commit};
 
@@ -45,32 +50,53 @@ pub struct AdoptedObject {
 /// What became of an adoption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adopted {
-    /// The image is there now.
+    /// The image is there now as it was given.
     Done,
-    /// There is or was an image with its id; nothing changed.
+    /// There is or was an image with its id, and not as it was taken over; nothing changed.
     Known,
-    /// One of the objects belongs to another image; nothing changed.
+    /// One of the objects is in the ledger already; nothing changed.
     ObjectTaken,
 }
 
-/// What is known of an id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is here under an id.
+#[derive(Debug, Clone, PartialEq)]
 pub struct KnownImage {
-    /// The id.
-    pub id: ImageId,
-    /// Whether the image is deleted, or even purged.
-    pub deleted: bool,
-    /// When it was created; none once it is purged.
-    pub created_at: Option<OffsetDateTime>,
-    /// When it last changed; none once it is purged.
-    pub updated_at: Option<OffsetDateTime>,
+    /// The record, whatever its state.
+    pub image: Image,
+    /// Its members in the order of joining.
+    pub members: Vec<Member>,
+    /// Where its data lies.
+    pub places: Vec<Place>,
+    /// Whether it was taken over and neither it nor its members have changed since.
+    pub untouched: bool,
 }
 
 impl Catalog {
-    /// What is known of these ids, of those that are or were in use.
-    pub async fn known_images(&self, ids: &[ImageId]) -> Result<Vec<KnownImage>> {
+    /// What is known of these ids, of those that are or were in use; nothing but the id, where the image was purged.
+    pub async fn known_images(&self, ids: &[ImageId]) -> Result<HashMap<ImageId, Option<KnownImage>>> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        row::known_images(&self.rows(sql!("known_images"), &[&ids]).await?)
+        let values: super::Values<'_> = &[&ids];
+        // first: what changes later is then no longer as it was compared, and a refresh finds that out
+        let untouched: HashSet<_> =
+            row::ids(&self.rows(sql!("untouched_images"), values).await?)?.into_iter().collect();
+        let purged = row::ids(&self.rows(sql!("purged_among"), values).await?)?;
+        let mut known: HashMap<_, _> = purged.into_iter().map(|id| (id, None)).collect();
+        for image in row::images(&self.rows(sql!(select "image" "known_images"), values).await?)? {
+            let untouched = untouched.contains(&image.id);
+            let (members, places) = (Vec::new(), Vec::new());
+            known.insert(image.id, Some(KnownImage { image, members, places, untouched }));
+        }
+        for member in row::members(&self.rows(sql!(select "member" "members_of_images"), values).await?)? {
+            if let Some(Some(image)) = known.get_mut(&member.image_id) {
+                image.members.push(member);
+            }
+        }
+        for placement in row::placements(&self.rows(sql!("placements"), values).await?)? {
+            if let Some(Some(image)) = known.get_mut(&placement.image_id) {
+                image.places.push(placement.place);
+            }
+        }
+        Ok(known)
     }
 
     /// Takes an image over. What is there under its id is left alone. No quota is judged, yet the bytes count from now
@@ -82,63 +108,60 @@ impl Catalog {
         let adopt = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
-            let id = new.image.id.0;
-            if insert(&transaction, &new.image).await? == 0
+            let row = WholeRow::of(&new.image);
+            if super::execute(&transaction, sql!("adopt_image"), &row.values()).await? == 0
                 // after the insert, which waits for a purge of the same id
-                || super::row(&transaction, sql!("is_purged"), &[&id]).await?.is_some()
+                || super::row(&transaction, sql!("is_purged"), &[&new.image.id.0]).await?.is_some()
             {
                 return Ok(Adopted::Known);
             }
-            insert_members(&transaction, &new.image, &new.members).await?;
-            for (place, object) in (0..).zip(&new.objects) {
-                // objects of an image are read in the order they were made
-                let created_at = new.image.created_at + Duration::microseconds(place);
-                if insert_object(&transaction, &new.image, object, created_at).await? == 0 {
-                    return Ok(Adopted::ObjectTaken);
-                }
-            }
-            for (url, metadata) in &new.urls {
-                let values: super::Values<'_> = &[&Uuid::new_v4(), &id, url, metadata];
-                super::execute(&transaction, sql!("insert_location"), values).await?;
-            }
-            commit(transaction).await?;
-            Ok(Adopted::Done)
+            finish(transaction, new, 0).await
         };
         self.run(REPEATABLE, adopt).await
     }
+
+    /// Makes an image that was taken over, and that nobody has changed since, what it is in Glance now. Its objects and
+    /// URLs stay; those of `new` are added.
+    ///
+    /// # Errors
+    /// As [`Catalog::adopt`].
+    pub async fn refresh(&self, new: &NewAdoption) -> Result<Adopted> {
+        let refresh = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let id = new.image.id.0;
+            super::rows(&transaction, sql!("lock_image"), &[&id]).await?;
+            super::rows(&transaction, sql!("lock_members"), &[&id]).await?;
+            if super::row(&transaction, sql!("untouched_images"), &[&vec![id]]).await?.is_none() {
+                return Ok(Adopted::Known);
+            }
+            super::execute(&transaction, sql!("refresh_image"), &WholeRow::of(&new.image).values()).await?;
+            super::execute(&transaction, sql!("remove_members"), &[&vec![id]]).await?;
+            let present = super::rows(&transaction, sql!(select "blob" "live_blobs"), &[&id]).await?;
+            finish(transaction, new, present.len()).await
+        };
+        self.run(ONCE, refresh).await
+    }
 }
 
-type Transaction<'a> = deadpool_postgres::Transaction<'a>;
-
-async fn insert(transaction: &Transaction<'_>, image: &Image) -> Attempt<u64> {
-    let (status, visibility, properties) =
-        (image.status.as_str(), image.visibility.as_str(), Json(&image.properties));
-    let values: [&(dyn ToSql + Sync); 23] = [
-        &image.id.0,
-        &image.owner,
-        &image.name,
-        &status,
-        &visibility,
-        &image.os_hidden,
-        &image.protected,
-        &image.disk_format,
-        &image.container_format,
-        &image.min_disk,
-        &image.min_ram,
-        &image.size,
-        &image.virtual_size,
-        &image.checksum,
-        &image.os_hash_algo,
-        &image.os_hash_value,
-        &image.tags,
-        &properties,
-        &image.created_at,
-        &image.updated_at,
-        &image.deleted_at,
-        &image.importing_to,
-        &image.failed_import,
-    ];
-    super::execute(transaction, sql!("adopt_image"), &values).await
+/// Enters what belongs to the record, which is there, and commits. So many objects were made before its.
+async fn finish(transaction: Transaction<'_>, new: &NewAdoption, before: usize) -> Attempt<Adopted> {
+    let id = new.image.id.0;
+    insert_members(&transaction, &new.image, &new.members).await?;
+    for (place, object) in (i64::try_from(before).unwrap_or_default()..).zip(&new.objects) {
+        // objects of an image are read in the order they were made
+        let created_at = new.image.created_at + Duration::microseconds(place);
+        if insert_object(&transaction, &new.image, object, created_at).await? == 0 {
+            return Ok(Adopted::ObjectTaken);
+        }
+    }
+    for (url, metadata) in &new.urls {
+        let values: super::Values<'_> = &[&Uuid::new_v4(), &id, url, metadata];
+        super::execute(&transaction, sql!("insert_location"), values).await?;
+    }
+    super::execute(&transaction, sql!("note_adoption"), &[&id]).await?;
+    commit(transaction).await?;
+    Ok(Adopted::Done)
 }
 
 async fn insert_members(transaction: &Transaction<'_>, image: &Image, members: &[Member]) -> Attempt<()> {

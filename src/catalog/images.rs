@@ -176,35 +176,63 @@ impl<'a> UpdatedRow<'a> {
     }
 }
 
+/// What is written of a whole record.
+pub(super) struct WholeRow<'a> {
+    image: &'a Image,
+    status: &'static str,
+    visibility: &'static str,
+    properties: Json<&'a Properties>,
+}
+
+impl<'a> WholeRow<'a> {
+    pub(super) fn of(image: &'a Image) -> Self {
+        let (status, visibility) = (image.status.as_str(), image.visibility.as_str());
+        Self { image, status, visibility, properties: Json(&image.properties) }
+    }
+
+    /// In the order of `insert_image.sql`; from [`NEW_COLUMNS`] on, what the database sets in a new record.
+    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 23] {
+        let image = self.image;
+        [
+            &image.id.0,
+            &image.owner,
+            &image.name,
+            &self.status,
+            &self.visibility,
+            &image.os_hidden,
+            &image.protected,
+            &image.disk_format,
+            &image.container_format,
+            &image.min_disk,
+            &image.min_ram,
+            &image.size,
+            &image.virtual_size,
+            &image.checksum,
+            &image.os_hash_algo,
+            &image.os_hash_value,
+            &image.tags,
+            &self.properties,
+            &image.created_at,
+            &image.updated_at,
+            &image.deleted_at,
+            &image.importing_to,
+            &image.failed_import,
+        ]
+    }
+}
+
+/// How many of the values of [`WholeRow`] a new record is made of.
+const NEW_COLUMNS: usize = 18;
+
 /// [`Catalog::insert_image`] as part of a transaction.
 pub(super) async fn insert(transaction: &Transaction<'_>, image: &Image, count_limit: i64) -> Attempt<Image> {
-    let (status, visibility, properties) =
-        (image.status.as_str(), image.visibility.as_str(), Json(&image.properties));
-    let values: [&(dyn ToSql + Sync); 18] = [
-        &image.id.0,
-        &image.owner,
-        &image.name,
-        &status,
-        &visibility,
-        &image.os_hidden,
-        &image.protected,
-        &image.disk_format,
-        &image.container_format,
-        &image.min_disk,
-        &image.min_ram,
-        &image.size,
-        &image.virtual_size,
-        &image.checksum,
-        &image.os_hash_algo,
-        &image.os_hash_value,
-        &image.tags,
-        &properties,
-    ];
     if let Some(owner) = &image.owner {
         judge_limit(transaction, owner, Resource::CountTotal, count_limit, 1).await?;
     }
     let statement = sql!("insert_image" returning "image");
-    let inserted = super::row(transaction, statement, &values).await?.ok_or(ErrorKind::Internal)?;
+    let row = WholeRow::of(image);
+    let inserted = super::row(transaction, statement, &row.values()[..NEW_COLUMNS]).await?;
+    let inserted = inserted.ok_or(ErrorKind::Internal)?;
     // After the insert, which waits for a purge of the same id: looking first could miss it.
     if super::row(transaction, sql!("is_purged"), &[&image.id.0]).await?.is_some() {
         return Err(ErrorKind::Duplicate.into());

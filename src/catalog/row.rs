@@ -12,7 +12,6 @@ use crate::domain::image::{Image, ImageId, Status};
 use crate::domain::member::Member;
 use crate::domain::task::{Task, TaskRecord, TaskStatus};
 
-use super::adoption::KnownImage;
 use super::blobs::{Blob, BlobState};
 use super::error::{Error, ErrorKind, Result};
 use super::events::{ExpiredEvent, SinkBacklog};
@@ -80,17 +79,9 @@ pub(super) fn image(row: &Row) -> Result<Image> {
     })
 }
 
-pub(super) fn known_images(rows: &[Row]) -> Result<Vec<KnownImage>> {
-    let known = |row| {
-        let id = ImageId(get(row, "id")?);
-        Ok(KnownImage {
-            id,
-            deleted: get(row, "deleted")?,
-            created_at: get(row, "created_at")?,
-            updated_at: get(row, "updated_at")?,
-        })
-    };
-    rows.iter().map(known).collect()
+/// Ids of images.
+pub(super) fn ids(rows: &[Row]) -> Result<Vec<ImageId>> {
+    rows.iter().map(|row| Ok(ImageId(get(row, "id")?))).collect()
 }
 
 /// The status of a row that holds little else.

@@ -1,19 +1,21 @@
 //! Taking over the images of a Glance in place: its database is read, its objects stay where they are.
 //!
 //! What can be taken over is found out for one page of images at a time, and each image is then written in a transaction
-//! of its own; a run that broke is simply repeated. An image that is known here is left alone, whatever has become of it.
+//! of its own; a run that broke is simply repeated. An image that is known here is compared with what Glance has now, and
+//! brought up to date where nobody has changed it here.
 
 mod place;
+mod revisit;
 mod verify;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::catalog;
-use crate::catalog::adoption::{Adopted, KnownImage, NewAdoption};
+use crate::catalog::adoption::{Adopted, AdoptedObject, NewAdoption};
 use crate::catalog::glance::Glance;
 use crate::catalog::metadefs::{Loaded, MergeMode};
 use crate::catalog::migrate::SchemaVersion;
@@ -25,6 +27,10 @@ use super::Flows;
 
 pub use verify::Verification;
 
+/// An object went to somebody else while its image was looked at.
+const OBJECT_TAKEN: &str = "its object belongs to another image here";
+/// The database cannot keep a value.
+const TOO_LARGE: &str = "a text or number of it is larger than can be stored";
 /// Images judged at a time.
 const PAGE: usize = 64;
 /// Images verified and written at a time.
@@ -56,10 +62,12 @@ pub struct AdoptReport {
     pub adopted: u64,
     /// Ids of deleted images taken over, so that they stay taken.
     pub deleted: u64,
-    /// Known here, so left alone.
+    /// Known here, and left alone.
     pub known: u64,
-    /// Of these, changed in Glance since; the changes are not taken over.
+    /// Of these, not as in Glance now.
     pub changed: u64,
+    /// Known here, and brought up to date.
+    pub refreshed: u64,
     /// Left out, each for a reason.
     pub left_out: u64,
     /// Objects of what was taken over.
@@ -115,8 +123,10 @@ pub enum Subject {
 pub enum FindingText {
     /// Why it is left out.
     LeftOut(String),
-    /// What has changed in Glance since it was taken over.
+    /// What is not as in Glance, and stays so.
     Changed(String),
+    /// What was not as in Glance, and is now.
+    Refreshed(String),
     /// What is not taken over with it.
     Note(String),
 }
@@ -124,15 +134,35 @@ pub enum FindingText {
 /// Who is told something while a run goes on.
 pub type Told<'a, T> = &'a (dyn Fn(&T) + Send + Sync);
 
-/// What became of one image that is not known here.
+/// What became of one image.
 enum Outcome {
-    /// Taken over, with so many objects and bytes.
+    /// Taken over, with these notes besides those of its rows.
     Adopted {
-        objects: u64,
-        bytes: u64,
+        data: Weight,
+        notes: Vec<String>,
+    },
+    /// Brought up to date, with what was added.
+    Refreshed {
+        what: String,
+        data: Weight,
     },
     Known,
+    /// Known, but not as in Glance.
+    Changed(String),
     LeftOut(String),
+}
+
+/// Objects and their bytes.
+struct Weight {
+    objects: u64,
+    bytes: u64,
+}
+
+impl Weight {
+    fn of(objects: &[AdoptedObject]) -> Self {
+        let bytes = objects.iter().map(|object| u64::try_from(object.size).unwrap_or_default()).sum();
+        Self { objects: objects.len() as u64, bytes }
+    }
 }
 
 impl Flows {
@@ -177,7 +207,7 @@ impl Flows {
         }
     }
 
-    /// Takes a page of images over, those that are not known here.
+    /// Takes a page of images over, or brings them up to date.
     async fn adopt_page(
         &self,
         options: &AdoptOptions,
@@ -188,29 +218,18 @@ impl Flows {
         report.images += records.len() as u64;
         let page = judge_page(records, found, report);
         let ids: Vec<ImageId> = page.iter().map(|(_, adoption)| adoption.image.id).collect();
-        let known = self.catalog.known_images(&ids).await?;
-        let known: HashMap<ImageId, KnownImage> = known.into_iter().map(|image| (image.id, image)).collect();
-        let mut unknown = Vec::new();
-        for (image, adoption) in page {
-            let Some(known) = known.get(&adoption.image.id) else {
-                unknown.push((image, adoption));
-                continue;
-            };
-            // an adopted image keeps its time of creation; one that somebody made here under its id has another
-            if known.created_at.is_some_and(|at| at != adoption.image.created_at) {
-                report.left_out += 1;
-                tell(found, &image, FindingText::LeftOut("another image has its id here".to_owned()));
-                continue;
+        let mut known = self.catalog.known_images(&ids).await?;
+        let work = page.into_iter().map(|(image, adoption)| {
+            let here = known.remove(&adoption.image.id);
+            async move {
+                let outcome = match here {
+                    None => self.adopt_image(options, &adoption).await?,
+                    // the ids of images deleted long ago are all that is left of them
+                    Some(None) => Outcome::Known,
+                    Some(Some(here)) => self.revisit_image(options, &adoption, &here).await?,
+                };
+                Ok::<_, Error>((image, adoption, outcome))
             }
-            report.known += 1;
-            if let Some(change) = change_since(known, &adoption) {
-                report.changed += 1;
-                tell(found, &image, FindingText::Changed(change.to_owned()));
-            }
-        }
-        let work = unknown.into_iter().map(|(image, adoption)| async move {
-            let outcome = self.adopt_image(options, &adoption).await?;
-            Ok::<_, Error>((image, adoption, outcome))
         });
         let mut work = stream::iter(work).buffer_unordered(PARALLEL);
         while let Some(done) = work.next().await {
@@ -218,7 +237,11 @@ impl Flows {
             report.count(&adoption, &outcome);
             let texts = match outcome {
                 Outcome::LeftOut(reason) => vec![FindingText::LeftOut(reason)],
-                Outcome::Adopted { .. } => adoption.notes.into_iter().map(FindingText::Note).collect(),
+                Outcome::Changed(what) => vec![FindingText::Changed(what)],
+                Outcome::Refreshed { what, .. } => vec![FindingText::Refreshed(what)],
+                Outcome::Adopted { notes, .. } => {
+                    adoption.notes.into_iter().chain(notes).map(FindingText::Note).collect()
+                }
                 Outcome::Known => Vec::new(),
             };
             for text in texts {
@@ -230,16 +253,15 @@ impl Flows {
 
     /// Finds out where the data of one image lies and whether it is what it should be; writes the image if asked to.
     async fn adopt_image(&self, options: &AdoptOptions, adoption: &Adoption) -> Result<Outcome> {
-        let placed = match self.locate_data(options, adoption).await? {
-            Ok(placed) => placed,
+        let located = match self.locate_data(options, adoption).await? {
+            Ok(located) => located,
             Err(reason) => return Ok(Outcome::LeftOut(reason)),
         };
-        let (objects, urls) = match self.verify_data(options.verify, &adoption.image, placed).await? {
+        let (objects, urls) = match self.verify_data(options.verify, &adoption.image, located.placed).await? {
             Ok(verified) => verified,
             Err(reason) => return Ok(Outcome::LeftOut(reason)),
         };
-        let bytes = objects.iter().map(|object| u64::try_from(object.size).unwrap_or_default()).sum();
-        let adopted = Outcome::Adopted { objects: objects.len() as u64, bytes };
+        let adopted = Outcome::Adopted { data: Weight::of(&objects), notes: located.notes };
         if !options.apply {
             return Ok(adopted);
         }
@@ -248,11 +270,9 @@ impl Flows {
         Ok(match self.catalog.adopt(&new).await {
             Ok(Adopted::Done) => adopted,
             Ok(Adopted::Known) => Outcome::Known,
-            Ok(Adopted::ObjectTaken) => {
-                Outcome::LeftOut("its object belongs to another image here".to_owned())
-            }
+            Ok(Adopted::ObjectTaken) => Outcome::LeftOut(OBJECT_TAKEN.to_owned()),
             Err(error) if error.kind == catalog::ErrorKind::OutOfRange => {
-                Outcome::LeftOut("a text or number of it is larger than can be stored".to_owned())
+                Outcome::LeftOut(TOO_LARGE.to_owned())
             }
             Err(error) => return Err(error.into()),
         })
@@ -328,25 +348,25 @@ impl AdoptReport {
     fn count(&mut self, adoption: &Adoption, outcome: &Outcome) {
         match outcome {
             Outcome::Adopted { .. } if adoption.image.status == Status::Deleted => self.deleted += 1,
-            Outcome::Adopted { objects, bytes } => {
+            Outcome::Adopted { data, .. } => {
                 self.adopted += 1;
-                self.objects += objects;
-                self.bytes += bytes;
+                self.add(data);
+            }
+            Outcome::Refreshed { data, .. } => {
+                self.refreshed += 1;
+                self.add(data);
             }
             Outcome::Known => self.known += 1,
+            Outcome::Changed(_) => {
+                self.known += 1;
+                self.changed += 1;
+            }
             Outcome::LeftOut(_) => self.left_out += 1,
         }
     }
-}
 
-/// What Glance has done to an image after it was taken over, as far as its record tells.
-fn change_since(known: &KnownImage, adoption: &Adoption) -> Option<&'static str> {
-    match (known.deleted, adoption.image.status == Status::Deleted) {
-        (true, _) => None,
-        (false, true) => Some("deleted in Glance after it was taken over; delete it here too"),
-        (false, false) => known
-            .updated_at
-            .is_some_and(|here| adoption.image.updated_at > here)
-            .then_some("changed in Glance after it was taken over; the change is not here"),
+    fn add(&mut self, data: &Weight) {
+        self.objects += data.objects;
+        self.bytes += data.bytes;
     }
 }

@@ -13,7 +13,10 @@ async fn concurrent_migrations_make_one_schema() {
     assert_eq!(catalogs[0].schema_version().await.unwrap(), SchemaVersion::Older);
     let runs = futures_util::future::join_all(catalogs.iter().map(Catalog::migrate)).await;
     let applied: Vec<_> = runs.into_iter().flat_map(Result::unwrap).collect();
-    assert_eq!(applied, ["V1__images", "V2__lists", "V3__import", "V4__events", "V5__queue", "V6__metadefs"]);
+    assert_eq!(
+        applied,
+        ["V1__images", "V2__lists", "V3__import", "V4__events", "V5__queue", "V6__metadefs", "V7__adoptions"]
+    );
     assert!(catalogs[0].migrate().await.unwrap().is_empty());
     assert_eq!(catalogs[0].schema_version().await.unwrap(), SchemaVersion::Usable);
 }

@@ -1,5 +1,9 @@
 //! `adopt`: the images of a Glance are taken over where they lie (operations.md §11-12).
 
+mod again;
+mod places;
+mod sizes;
+
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use vitrine::config::Config;
@@ -161,7 +165,11 @@ async fn images_are_taken_over_where_they_lie(typing: Typing) {
 
     let applied = adopt(&config, &glance, 0, &["--apply"]);
     assert_eq!(applied.counts(), with(expected, &json!({"applied": true})));
-    assert!(applied.said(&cast.pending, "note").contains("glance-scrubber"));
+    let note = applied.said(&cast.pending, "note");
+    assert!(
+        note.contains("glance-scrubber") && note.contains(&url(&service.bucket, &cast.pending)),
+        "{note}"
+    );
     assert_eq!((glance.content().await, service.bucket.keys().await), (rows, keys), "Glance is only read");
     check_public(&service, &cast).await;
     check_shared(&service, &cast).await;
@@ -321,91 +329,6 @@ async fn what_cannot_be_taken_over_is_left_out_with_its_reason() {
     let rows = service.count("SELECT count(*) FROM images AS r WHERE to_jsonb(r)::text LIKE '%ary%'").await;
     assert_eq!(rows, 0, "no credentials are kept");
     assert_eq!(service.download(OWNER, &victim).await.expect(200).body, DATA);
-}
-
-/// What was done here stays, and what Glance did meanwhile is told of.
-#[tokio::test]
-async fn a_repeated_run_overwrites_nothing() {
-    let (service, config) = service().await;
-    let glance = GlanceTables::create(Typing::MySql).await;
-    let mut ids = Vec::new();
-    for _ in 0..4 {
-        ids.push(image(&glance, &service.bucket, json!({"name": "then"}), DATA).await);
-    }
-    adopt(&config, &glance, 0, &["--apply"]);
-    let [renamed, removed, changed, deleted] = &ids[..] else { panic!("four images") };
-    service.change(OWNER, renamed, &[replace("/name", "now")]).await.expect(200);
-    service.delete(&format!("/v2/images/{removed}")).by(OWNER).send().await.expect(204);
-    // the ids of images deleted long ago are all that is left of them
-    run(&config, &["purge", "--older-than", "0s"]).expect(0);
-    let later = "updated_at = now() + interval '1 day'";
-    glance.sql(&format!("UPDATE images SET name = 'glance', {later} WHERE id = '{changed}'")).await;
-    glance
-        .sql(&format!("UPDATE images SET deleted = 1, status = 'deleted', {later} WHERE id = '{deleted}'"))
-        .await;
-    let new = image(&glance, &service.bucket, json!({"name": "new"}), DATA).await;
-    let squatted = image(&glance, &service.bucket, json!({"name": "theirs"}), DATA).await;
-    let squatter = json!({"id": squatted, "name": "mine"}).to_string();
-    let request = service.post("/v2/images").by(OWNER).header("Content-Type", "application/json");
-    request.body(squatter).send().await.expect(201);
-
-    let told = adopt(&config, &glance, 1, &["--apply"]);
-    let counts = json!({"applied": true, "images": 6, "adopted": 1, "known": 4, "changed": 2, "left_out": 1, "objects": 1, "bytes": 16});
-    assert_eq!(told.counts(), counts, "{}", told.output);
-    assert!(told.said(changed, "changed").contains("changed in Glance"));
-    assert!(told.said(deleted, "changed").contains("deleted in Glance"));
-    assert_eq!(told.said(&squatted, "left_out"), "another image has its id here");
-    assert_eq!(service.show(OWNER, &squatted).await["name"], json!("mine"));
-    assert_eq!(service.show(OWNER, renamed).await["name"], json!("now"));
-    assert_eq!(service.show(OWNER, changed).await["name"], json!("then"));
-    assert_eq!(service.show(OWNER, &new).await["name"], json!("new"));
-    service.get(&format!("/v2/images/{removed}")).by(OWNER).send().await.expect(404);
-    assert_eq!(service.download(OWNER, deleted).await.expect(200).body, DATA);
-}
-
-/// A location leads to a store by its address, or by what `--store` says of Glance's store or host.
-#[tokio::test]
-async fn images_may_lie_in_several_stores() {
-    let (service, second) = Service::start_with_two_stores(|_| {}).await;
-    let mut config = crate::support::config(&service.database, &service.bucket);
-    config.stores.insert("second".to_owned(), second.store());
-    let glance = GlanceTables::create(Typing::Postgres).await;
-    let id = image(&glance, &service.bucket, json!({}), DATA).await;
-    put(&second, &id, DATA).await;
-    let elsewhere = format!("s3+https://rgw.internal/{}/{id}", second.name);
-    glance.location(&id, &elsewhere, json!({"store": "fast", "colour": "red"})).await;
-    glance.location(&id, &format!("file:///var/lib/glance/{id}"), json!({"store": "disk"})).await;
-
-    let told = adopt(&config, &glance, 1, &[]);
-    assert!(told.said(&id, "left_out").contains("no store is configured for s3+https://rgw.internal/"));
-    let told = adopt(&config, &glance, 1, &["--store", "fast=main"]);
-    assert!(told.said(&id, "left_out").contains("not in the bucket of store `main`"));
-    let unknown = run(&config, &["adopt", "--from", glance.url(), "--store", "fast=third"]).expect(1);
-    assert!(unknown.stderr.contains("there is no store `third`"), "{}", unknown.stderr);
-    for name in ["fast=second", "rgw.internal=second"] {
-        let told = adopt(&config, &glance, 0, &["--store", name]);
-        assert_eq!(told.summary["objects"], json!(2));
-        assert!(told.said(&id, "note").contains("store of kind `file`"));
-    }
-    adopt(&config, &glance, 0, &["--apply", "--store", "fast=second"]);
-    assert_eq!(service.show(OWNER, &id).await["stores"], json!("second,main"));
-    // each copy is enough
-    for store in ["second", "main"] {
-        let path = format!("/v2/images/{id}/file?prefer={store}");
-        assert_eq!(service.get(&path).by(ADMIN).send().await.expect(200).body, DATA);
-    }
-    service.delete(&format!("/v2/stores/second/{id}")).by(ADMIN).send().await.expect(204);
-    assert_eq!(second.keys().await, Vec::<String>::new());
-    assert_eq!(service.download(OWNER, &id).await.expect(200).body, DATA);
-    let document = json!({ "method": { "name": "copy-image" }, "stores": ["second"] });
-    let path = format!("/v2/images/{id}/import");
-    service.post(&path).by(ADMIN).json(&document).send().await.expect(202);
-    crate::support::eventually("the copy is made", async || {
-        (service.show(OWNER, &id).await["stores"] == json!("second,main")).then_some(())
-    })
-    .await;
-    let path = format!("/v2/images/{id}/file?prefer=second");
-    assert_eq!(service.get(&path).by(ADMIN).send().await.expect(200).body, DATA);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::blobs::Store;
+use crate::catalog::blobs::{Blob, BlobState};
 use crate::domain::adoption::{Address, Adoption, Location, Place, is_named_after};
 use crate::domain::image::ImageId;
 use crate::error::Result;
@@ -22,6 +23,14 @@ pub(super) enum Placed {
 /// Why an image is left out.
 pub(super) type Reason = String;
 
+/// Where the data of an image lies.
+pub(super) struct Located {
+    /// Each object and URL once.
+    pub placed: Vec<Placed>,
+    /// What there is to say of it.
+    pub notes: Vec<String>,
+}
+
 impl Flows {
     /// The places of an image, or why it has to be left out. Stores of other kinds do no harm to an image that lies in
     /// one of ours as well.
@@ -29,8 +38,8 @@ impl Flows {
         &self,
         options: &AdoptOptions,
         adoption: &Adoption,
-    ) -> Result<Result<Vec<Placed>, Reason>> {
-        let mut placed = Vec::new();
+    ) -> Result<Result<Located, Reason>> {
+        let (mut placed, mut notes) = (Vec::new(), Vec::new());
         let mut elsewhere = None;
         for place in &adoption.places {
             let one = match &place.location {
@@ -48,6 +57,10 @@ impl Flows {
                 }
             };
             match one {
+                Ok(one) if placed.iter().any(|known| same_object(known, &one)) => {
+                    notes
+                        .push("two of its locations lead to one object, which is taken over once".to_owned());
+                }
                 Ok(one) => placed.push(one),
                 Err(reason) => return Ok(Err(reason)),
             }
@@ -56,7 +69,7 @@ impl Flows {
             Some(scheme) if placed.is_empty() => Err(format!(
                 "its data lies in a store of kind `{scheme}`; copy it to an S3 store in Glance first"
             )),
-            _ => Ok(placed),
+            _ => Ok(Located { placed, notes }),
         })
     }
 
@@ -76,14 +89,26 @@ impl Flows {
                 "{address} is not named after the image, so it may be data of another one"
             )));
         }
-        if let Some(other) = self.catalog.blob_at(&store.id, &address.key).await? {
-            return Ok(Err(format!("{address} belongs to image {} here", other.image_id)));
+        if let Some(reason) = self.taken(id, store, address).await? {
+            return Ok(Err(reason));
         }
         Ok(Ok(Placed::Object {
             store: store.clone(),
             address: address.clone(),
             metadata: place.metadata.clone(),
         }))
+    }
+
+    /// Why an object cannot be the image's, by what the ledger has at its key in whatever store over the same bucket.
+    async fn taken(&self, id: ImageId, store: &Store, address: &Address) -> Result<Option<Reason>> {
+        let stores: Vec<&str> = self.stores.in_bucket_of(store).iter().map(|store| &*store.id).collect();
+        let rows = self.catalog.blobs_at(&stores, &address.key).await?;
+        let reason = |row: &Blob| match row.state {
+            _ if row.image_id != id => Some(format!("{address} belongs to image {} here", row.image_id)),
+            BlobState::Live => None,
+            _ => Some(format!("{address} is being removed here")),
+        };
+        Ok(rows.iter().find_map(reason))
     }
 
     /// The store an address lies in: the one that is named for it, else the one that is configured at its endpoint.
@@ -115,5 +140,16 @@ impl Flows {
         let target =
             target.map_err(|_| "its data lies at an http(s) URL that `import` does not allow".to_owned())?;
         Ok(Placed::Url { target, metadata: metadata.clone() })
+    }
+}
+
+/// Whether two places are one object: the bucket counts, and not which store leads to it.
+fn same_object(one: &Placed, two: &Placed) -> bool {
+    match (one, two) {
+        (Placed::Object { store, address, .. }, Placed::Object { store: other, address: at, .. }) => {
+            address.key == at.key && store.shares_bucket_with(other)
+        }
+        (Placed::Url { target, .. }, Placed::Url { target: other, .. }) => target.url() == other.url(),
+        _ => false,
     }
 }

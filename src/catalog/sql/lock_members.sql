@@ -1,0 +1,1 @@
+SELECT 1 FROM image_members WHERE image_id = $1 FOR UPDATE

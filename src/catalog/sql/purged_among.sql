@@ -1,0 +1,1 @@
+SELECT id FROM purged_images WHERE id = ANY ($1)

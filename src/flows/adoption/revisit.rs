@@ -1,0 +1,130 @@
+//! Images that are known here: what of them is not as in Glance, and whether they can be brought up to date.
+
+use crate::catalog;
+use crate::catalog::adoption::{Adopted, KnownImage, NewAdoption};
+use crate::catalog::locations::Place;
+use crate::domain::adoption::Adoption;
+use crate::domain::image::Status;
+use crate::error::Result;
+
+use super::super::Flows;
+use super::place::Placed;
+use super::{AdoptOptions, OBJECT_TAKEN, Outcome, TOO_LARGE, Weight};
+
+/// Most differences that are named.
+const MOST_NAMED: usize = 20;
+
+impl Flows {
+    /// Compares an image with what is here under its id. What differs is taken over where nobody has changed the image
+    /// here, unless data would have to be given up for it.
+    pub(super) async fn revisit_image(
+        &self,
+        options: &AdoptOptions,
+        adoption: &Adoption,
+        here: &KnownImage,
+    ) -> Result<Outcome> {
+        // an adopted image keeps its time of creation; one that somebody made here under its id has another
+        if here.image.created_at != adoption.image.created_at {
+            return Ok(Outcome::LeftOut("another image has its id here".to_owned()));
+        }
+        match (here.image.deleted_at.is_some(), adoption.image.status == Status::Deleted) {
+            (true, _) => return Ok(Outcome::Known),
+            (false, true) => {
+                let what = "deleted in Glance after it was taken over; delete it here too";
+                return Ok(Outcome::Changed(what.to_owned()));
+            }
+            (false, false) => {}
+        }
+        let placed = match self.locate_data(options, adoption).await? {
+            Ok(located) => located.placed,
+            Err(reason) => {
+                return Ok(Outcome::Changed(format!("it cannot be compared with Glance any more: {reason}")));
+            }
+        };
+        let gone = here.places.iter().filter(|place| !placed.iter().any(|new| self.is_at(new, place)));
+        let gone: Vec<String> = gone.map(name_of).collect();
+        let new = |place: &Placed| !here.places.iter().any(|known| self.is_at(place, known));
+        let new: Vec<Placed> = placed.into_iter().filter(new).collect();
+        let mut differing = adoption.differences(&here.image, &here.members);
+        differing.extend(new.iter().map(|place| format!("{} (only in Glance)", name_of_new(place))));
+        differing.extend(gone.iter().map(|place| format!("{place} (only here)")));
+        if differing.is_empty() {
+            return Ok(Outcome::Known);
+        }
+        let what = named(&differing);
+        let stays = |why: &str| Ok(Outcome::Changed(format!("not as in Glance: {what}; {why}")));
+        if !here.untouched {
+            return stays("left alone, as it may have been changed here");
+        }
+        if !gone.is_empty() {
+            return stays("left alone, as Glance has given up a place of its data");
+        }
+        if !here.places.is_empty() && adoption.is_of_other_data(&here.image) {
+            return stays("left alone, as its data would be others");
+        }
+        self.refresh_image(options, adoption, new, what).await
+    }
+
+    async fn refresh_image(
+        &self,
+        options: &AdoptOptions,
+        adoption: &Adoption,
+        added: Vec<Placed>,
+        what: String,
+    ) -> Result<Outcome> {
+        let stays = |why: &str| Ok(Outcome::Changed(format!("not as in Glance: {what}; {why}")));
+        let (objects, urls) = match self.verify_data(options.verify, &adoption.image, added).await? {
+            Ok(verified) => verified,
+            Err(reason) => return stays(&reason),
+        };
+        let data = Weight::of(&objects);
+        if options.apply {
+            let (image, members) = (adoption.image.clone(), adoption.members.clone());
+            match self.catalog.refresh(&NewAdoption { image, members, objects, urls }).await {
+                Ok(Adopted::Done) => {}
+                Ok(Adopted::Known) => return stays("left alone, as it was changed here meanwhile"),
+                Ok(Adopted::ObjectTaken) => return stays(OBJECT_TAKEN),
+                Err(error) if error.kind == catalog::ErrorKind::OutOfRange => return stays(TOO_LARGE),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Outcome::Refreshed { what, data })
+    }
+
+    /// Whether a place of Glance is one that is known here, by whatever store of the same bucket.
+    fn is_at(&self, new: &Placed, known: &Place) -> bool {
+        match (new, known) {
+            (Placed::Object { store, address, .. }, Place::Object { store: id, key }) => {
+                let same_bucket = || self.stores.get(id).is_some_and(|other| other.shares_bucket_with(store));
+                *key == address.key && (**id == *store.id || same_bucket())
+            }
+            (Placed::Url { target, .. }, Place::Url(url)) => target.url().as_str() == url,
+            _ => false,
+        }
+    }
+}
+
+/// A place as findings name it; a URL may hold a secret.
+fn name_of(place: &Place) -> String {
+    match place {
+        Place::Object { store, .. } => format!("data in store `{store}`"),
+        Place::Url(_) => "data at a URL".to_owned(),
+    }
+}
+
+fn name_of_new(place: &Placed) -> String {
+    match place {
+        Placed::Object { store, .. } => format!("data in store `{}`", store.id),
+        Placed::Url { .. } => "data at a URL".to_owned(),
+    }
+}
+
+/// Differences as one list that is not too long.
+fn named(differing: &[String]) -> String {
+    let shown: Vec<&str> = differing.iter().take(MOST_NAMED).map(String::as_str).collect();
+    let shown = shown.join(", ");
+    match differing.len().saturating_sub(MOST_NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
