@@ -160,6 +160,12 @@ adopt "dry run" applied=0 images="$images" left_out=0 known=0
 arguments=(--apply --verify hash)
 adopt apply applied=1 images="$images" left_out=0 known=0
 adopt "apply again" applied=1 images="$images" left_out=0 known="$images" adopted=0
+"$python" scripts/adopt/glance.py change "$glance"
+arguments=(--verify hash)
+adopt "dry run later" applied=0 images="$images" left_out=0 changed=0 known=$((images - 2)) refreshed=2 objects=1
+arguments=(--apply --verify hash)
+adopt "apply later" applied=1 images="$images" left_out=0 changed=0 known=$((images - 2)) refreshed=2 objects=1
+adopt "last run" applied=1 images="$images" left_out=0 changed=0 known="$images" refreshed=0
 
 start vitrine.log "$vitrine" serve
 await Vitrine 60 "${pids[-1]}" vitrine.log answers "http://127.0.0.1:$ops/readyz"

@@ -1,6 +1,7 @@
 """Fills a Glance, and holds a service that took its images over against it; see scripts/adopt-glance.sh.
 
     glance.py fill GLANCE_URL GLANCE_DATABASE SECRET_FILE
+    glance.py change GLANCE_URL
     glance.py count GLANCE_DATABASE
     glance.py counts FILE MEMBER=COUNT...
     glance.py compare GLANCE_URL VITRINE_URL GLANCE_DATABASE VITRINE_DATABASE
@@ -24,6 +25,8 @@ CALLERS = {
 }
 # an image with a location as Glance wrote it until 2026; a secret may hold slashes
 OLD = "old location"
+# an image that is given data after a first run
+LATER = "queued at first"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYcanary"
 
 
@@ -98,6 +101,8 @@ def fill(url, database, secret_file):
     ]
     media = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
     glance.ask("alpha", "PATCH", f"/v2/images/{changed}", 200, data=json.dumps(patch), headers=media)
+    glance.create("alpha", name=LATER, visibility="private", tags=["later"])
+    twice = glance.active("alpha", content(3007, 11), name="named twice", visibility="private")
     old = glance.active("alpha", content(3005, 8), name=OLD, visibility="private")
     nameless = glance.active("beta", content(3006, 9), visibility="private")
     several = glance.create("alpha", name="in two stores", visibility="private")
@@ -120,9 +125,27 @@ def fill(url, database, secret_file):
             "UPDATE image_locations SET value = replace(value, 's3://', %s) WHERE image_id = %s", (credentials, old)
         )
         assert cursor.rowcount == 1
+        # its API adds a location that differs by its metadata alone, where it shows locations, which this one does not
+        cursor.execute(
+            "INSERT INTO image_locations (image_id, value, meta_data, status, created_at, updated_at, deleted)"
+            " SELECT image_id, value, %s, status, created_at, updated_at, deleted FROM image_locations"
+            " WHERE image_id = %s", (json.dumps({"store": "fast", "again": "yes"}), twice)
+        )
+        assert cursor.rowcount == 1
     with open(secret_file, "w") as file:
         file.write(SECRET + "\n")
     assert nameless
+
+
+def change(url):
+    """What happens in Glance after a first run: members, who change nothing in the record of their image, and data."""
+    glance = Service(url)
+    by_name = {image["name"]: image["id"] for image in listed(glance, "alpha", "")}
+    members = f"/v2/images/{by_name['eight']}/members"
+    glance.ask("alpha", "DELETE", f"{members}/beta", 204)
+    glance.ask("alpha", "POST", members, 200, json={"member": "ops"})
+    glance.ask("gamma", "PUT", f"{members}/gamma", 200, json={"status": "accepted"})
+    glance.send("alpha", by_name[LATER], content(3008, 12))
 
 
 def settle(glance, image):
@@ -159,8 +182,8 @@ def listed(service, caller, query):
 
 
 def plain(image):
-    """An image with what Glance gives in no particular order in one: tags, and stores of one weight."""
-    stores = sorted(image["stores"].split(",")) if "stores" in image else None
+    """An image with what Glance gives in no particular order in one: tags, and stores of one weight, each once."""
+    stores = sorted(set(image["stores"].split(","))) if "stores" in image else None
     shown = {**image, "tags": sorted(image["tags"]), "stores": stores}
     if image["name"] == OLD:
         # Glance writes the location anew when it reads it, and that counts as a change of the image
@@ -263,6 +286,8 @@ if __name__ == "__main__":
             print(rows(database, "SELECT count(*) FROM images")[0][0])
         case ["fill", *arguments]:
             fill(*arguments)
+        case ["change", url]:
+            change(url)
         case ["counts", *arguments]:
             counts(*arguments)
         case ["compare", *arguments]:
