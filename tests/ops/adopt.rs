@@ -405,6 +405,12 @@ async fn urls_are_taken_over_where_the_configuration_allows_them() {
     );
     assert_eq!(service.count(&kept).await, 1);
     assert_eq!(service.count("SELECT count(*) FROM image_locations").await, 1);
+    assert_eq!(adopt(&config, &glance, 1, &["--apply"]).counts()["known"], json!(1), "the same URL");
+    source.put("/second", DATA);
+    glance.location(&good, &source.url("/second"), json!({})).await;
+    let told = adopt(&config, &glance, 1, &["--apply"]);
+    assert_eq!(told.said(&good, "refreshed"), "data at a URL (only in Glance)");
+    assert_eq!(service.count("SELECT count(*) FROM image_locations").await, 2);
 }
 
 /// Bytes that were taken over count; nobody is told of images as if they were new.
@@ -415,6 +421,8 @@ async fn adopted_bytes_are_charged_and_no_event_is_sent() {
     let glance = GlanceTables::create(Typing::Postgres).await;
     image(&glance, &service.bucket, json!({}), &vec![0; 3 << 20]).await;
     adopt(&config, &glance, 0, &["--apply"]);
+    glance.sql("UPDATE images SET name = 'other'").await;
+    assert_eq!(adopt(&config, &glance, 0, &["--apply"]).summary["refreshed"], json!(1));
     assert_eq!(service.count("SELECT sum(size)::bigint FROM blobs WHERE owner = 'alpha'").await, 3 << 20);
     assert_eq!(service.count("SELECT count(*) FROM events").await, 0);
     config.limits.user_storage_quota = vitrine::config::units::ByteSize(3 << 20);

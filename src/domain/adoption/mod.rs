@@ -98,13 +98,17 @@ fn data_left_behind(record: &Record) -> String {
     let bytes = record.image.text("size").unwrap_or("unknown");
     let waiting = record.locations.iter().filter(|row| row.text("status") == Some("pending_delete"));
     let objects = waiting.filter_map(|row| match Location::parse(row.text("value").unwrap_or_default()) {
-        Location::Object(address) => Some(format!(" {address}")),
+        Location::Object(address) => Some(address.to_string()),
         _ => None,
     });
-    let objects: String = objects.collect();
+    let objects: Vec<String> = objects.collect();
+    let which = match objects.is_empty() {
+        true => String::new(),
+        false => format!(" ({bytes} bytes each: {})", objects.join(" ")),
+    };
     format!(
-        "pending_delete: taken over as deleted; unless glance-scrubber removes its data before the cut-over ({bytes} \
-         bytes each:{objects}), they stay until they are removed by hand"
+        "pending_delete: taken over as deleted; unless glance-scrubber removes its data before the cut-over, they stay \
+         until they are removed by hand{which}"
     )
 }
 

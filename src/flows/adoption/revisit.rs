@@ -23,17 +23,8 @@ impl Flows {
         adoption: &Adoption,
         here: &KnownImage,
     ) -> Result<Outcome> {
-        // an adopted image keeps its time of creation; one that somebody made here under its id has another
-        if here.image.created_at != adoption.image.created_at {
-            return Ok(Outcome::LeftOut("another image has its id here".to_owned()));
-        }
-        match (here.image.deleted_at.is_some(), adoption.image.status == Status::Deleted) {
-            (true, _) => return Ok(Outcome::Known),
-            (false, true) => {
-                let what = "deleted in Glance after it was taken over; delete it here too";
-                return Ok(Outcome::Changed(what.to_owned()));
-            }
-            (false, false) => {}
+        if let Some(outcome) = settled(adoption, here) {
+            return Ok(outcome);
         }
         let placed = match self.locate_data(options, adoption).await? {
             Ok(located) => located.placed,
@@ -52,15 +43,8 @@ impl Flows {
             return Ok(Outcome::Known);
         }
         let what = named(&differing);
-        let stays = |why: &str| Ok(Outcome::Changed(format!("not as in Glance: {what}; {why}")));
-        if !here.untouched {
-            return stays("left alone, as it may have been changed here");
-        }
-        if !gone.is_empty() {
-            return stays("left alone, as Glance has given up a place of its data");
-        }
-        if !here.places.is_empty() && adoption.is_of_other_data(&here.image) {
-            return stays("left alone, as its data would be others");
+        if let Some(why) = stays_because(adoption, here, !gone.is_empty()) {
+            return Ok(stays(&what, why));
         }
         self.refresh_image(options, adoption, new, what).await
     }
@@ -72,19 +56,22 @@ impl Flows {
         added: Vec<Placed>,
         what: String,
     ) -> Result<Outcome> {
-        let stays = |why: &str| Ok(Outcome::Changed(format!("not as in Glance: {what}; {why}")));
         let (objects, urls) = match self.verify_data(options.verify, &adoption.image, added).await? {
             Ok(verified) => verified,
-            Err(reason) => return stays(&reason),
+            Err(reason) => return Ok(stays(&what, &reason)),
         };
         let data = Weight::of(&objects);
         if options.apply {
             let (image, members) = (adoption.image.clone(), adoption.members.clone());
             match self.catalog.refresh(&NewAdoption { image, members, objects, urls }).await {
                 Ok(Adopted::Done) => {}
-                Ok(Adopted::Known) => return stays("left alone, as it was changed here meanwhile"),
-                Ok(Adopted::ObjectTaken) => return stays(OBJECT_TAKEN),
-                Err(error) if error.kind == catalog::ErrorKind::OutOfRange => return stays(TOO_LARGE),
+                Ok(Adopted::Known) => {
+                    return Ok(stays(&what, "left alone, as it was changed here meanwhile"));
+                }
+                Ok(Adopted::ObjectTaken) => return Ok(stays(&what, OBJECT_TAKEN)),
+                Err(error) if error.kind == catalog::ErrorKind::OutOfRange => {
+                    return Ok(stays(&what, TOO_LARGE));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -102,6 +89,39 @@ impl Flows {
             _ => false,
         }
     }
+}
+
+/// What can be told of an image without a comparison.
+fn settled(adoption: &Adoption, here: &KnownImage) -> Option<Outcome> {
+    // an adopted image keeps its time of creation; one that somebody made here under its id has another
+    if here.image.created_at != adoption.image.created_at {
+        return Some(Outcome::LeftOut("another image has its id here".to_owned()));
+    }
+    match (here.image.deleted_at.is_some(), adoption.image.status == Status::Deleted) {
+        (true, _) => Some(Outcome::Known),
+        (false, true) => {
+            let what = "deleted in Glance after it was taken over; delete it here too";
+            Some(Outcome::Changed(what.to_owned()))
+        }
+        (false, false) => None,
+    }
+}
+
+/// Why an image that differs is not brought up to date.
+fn stays_because(adoption: &Adoption, here: &KnownImage, gives_up_data: bool) -> Option<&'static str> {
+    if !here.untouched {
+        Some("left alone, as it may have been changed here")
+    } else if gives_up_data {
+        Some("left alone, as Glance has given up a place of its data")
+    } else if !here.places.is_empty() && adoption.is_of_other_data(&here.image) {
+        Some("left alone, as its data would be others")
+    } else {
+        None
+    }
+}
+
+fn stays(what: &str, why: &str) -> Outcome {
+    Outcome::Changed(format!("not as in Glance: {what}; {why}"))
 }
 
 /// A place as findings name it; a URL may hold a secret.
