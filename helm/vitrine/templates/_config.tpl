@@ -101,6 +101,9 @@
 {{- fail "existingSecrets.keystone.name is not set: name a Secret that holds the password of config.identity.keystone.username" }}
 {{- end }}
 {{- end }}
+{{- if and .Values.worker.enabled (eq (int .Values.worker.replicas) 0) }}
+{{- fail "worker.enabled is on with worker.replicas 0: nobody would do the background work, as the API leaves it to the workers" }}
+{{- end }}
 {{- if hasKey (default (dict) $config.jobs) "enabled" }}
 {{- fail "config.jobs.enabled follows worker.enabled: leave it out" }}
 {{- end }}
