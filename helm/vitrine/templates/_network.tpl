@@ -79,8 +79,9 @@
 {{- $ports := default (include "vitrine.storePorts" $root | fromJsonArray) $egress.s3.ports }}
 {{ include "vitrine.egressRule" (dict "root" $root "rule" $egress.s3 "ports" $ports) }}
 {{- end }}
-{{- if and (has "keystone" $needs) $keystone.auth_url }}
-{{- $ports := default (list (include "vitrine.urlPort" $keystone.auth_url)) $egress.keystone.ports }}
+{{- /* who validates no tokens, but registers the service, says here where Keystone is */}}
+{{- if and (has "keystone" $needs) (or $keystone.auth_url $egress.keystone.to $egress.keystone.ports) }}
+{{- $ports := default (list (include "vitrine.urlPort" (default "https://" $keystone.auth_url))) $egress.keystone.ports }}
 {{ include "vitrine.egressRule" (dict "root" $root "rule" $egress.keystone "ports" $ports) }}
 {{- end }}
 {{- if and (has "collector" $needs) $values.otlp.endpoint }}
