@@ -18,6 +18,16 @@ MOUNTED = "/etc/vitrine"
 _chart = helm_python.Chart.load(CHART)
 
 
+class _Once(yaml.SafeLoader):
+    """Takes no key twice; Kubernetes would take the last one and say nothing."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if twice := {key for key in keys if keys.count(key) > 1}:
+            raise yaml.constructor.ConstructorError(None, None, f"keys that stand there twice: {twice}", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 class Findings:
     """Problems, all of which are told before the end."""
 
@@ -81,7 +91,7 @@ def manifests(values, release=RELEASE, **options):
     for template, text in sorted(rendered.items()):
         if template.endswith("NOTES.txt"):
             continue
-        for number, document in enumerate(yaml.safe_load_all(text)):
+        for number, document in enumerate(yaml.load_all(text, _Once)):
             if document is not None:
                 objects.append((f"{pathlib.PurePath(template).name}#{number}", document))
     return objects

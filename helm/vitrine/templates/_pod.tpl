@@ -368,11 +368,9 @@ spec:
       labels:
         {{- include "vitrine.podLabels" (dict "root" $root "component" .component "labels" $values.podLabels) | nindent 8 }}
       annotations:
-        kubectl.kubernetes.io/default-container: vitrine
-        {{- include "vitrine.checksums" $root | nindent 8 }}
-        {{- with $values.podAnnotations }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- /* a key may stand there once: what rolls the pods is the chart's, the rest the operator's */}}
+        {{- $checksums := include "vitrine.checksums" $root | fromYaml }}
+        {{- mergeOverwrite (dict "kubectl.kubernetes.io/default-container" "vitrine") $values.podAnnotations $checksums | toYaml | nindent 8 }}
     spec:
       {{- include "vitrine.podBasics" $root | trim | nindent 6 }}
       serviceAccountName: {{ include "vitrine.serviceAccountName" $root }}
