@@ -19,6 +19,10 @@ def problems():
     services = yaml.safe_load(text)["services"]
     for name, service in services.items():
         yield from (f"{name}: {problem}" for problem in one(name, service, services))
+    needs = re.search(r"^# Needs Docker Engine (\d+)", (ROOT / "docker-compose.yml").read_text(), re.M)
+    # the first that knows `start_interval`
+    if any("start_interval" in s.get("healthcheck", {}) for s in services.values()) and (not needs or int(needs[1]) < 25):
+        yield "the head of docker-compose.yml does not say which Docker Engine it needs"
     user = re.search(r"^USER (\S+)", (ROOT / "deploy/Dockerfile").read_text(), re.M)[1]
     for name, service in services.items():
         if "build" in service and service["user"] != user:
