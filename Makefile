@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint check docs bench conformance clients clients-osc deny size adopt-glance schemathesis check-deploy faults-full fuzz clean reset
+.PHONY: help run build test fmt lint check docs bench conformance clients clients-osc deny size adopt-glance schemathesis check-deploy image faults-full fuzz clean reset
 
 # a toolchain that rustup installed without changing PATH
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -78,6 +78,9 @@ schemathesis: ## send generated requests to every operation of the OpenAPI docum
 check-deploy: ## the Helm chart and what else installs the service, without a cluster; ARGS="helm" runs those checks
 	@scripts/setup compiler postgres python
 	@scripts/check-deploy.sh $(ARGS)
+
+image: ## build the container image for amd64 and arm64, with SBOM and provenance, and push it: IMAGE=registry/name:tag
+	@IMAGE="$(IMAGE)" scripts/image.sh $(ARGS)
 
 faults-full: ## the fault tests with every seed and every point of failure; takes long
 	@scripts/setup compiler postgres

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -111,7 +112,49 @@ def dependency_layer(text):
             yield f"the layer of dependencies has {sorted(there)}, while the manifest names {sorted(wanted)}"
 
 
+def recipe(text):
+    """What `make image` asks of docker, whose place a script takes that writes down its arguments."""
+    def make(*said, path, **environment):
+        command = ["make", "--no-print-directory", "image", *said]
+        done = subprocess.run(command, cwd=ROOT, env={"PATH": path, **environment}, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    image = "IMAGE=registry.example.org/vitrine:1"
+    with tempfile.TemporaryDirectory() as place:
+        place = pathlib.Path(place)
+        for tool in ("bash", "make", "git", "sed", "head", "basename", "dirname"):
+            (place / tool).symlink_to(shutil.which(tool))
+        docker = place / "docker"
+        refused = [("without docker", [image], "no docker"), ("without a name", [], "IMAGE is not set")]
+        for case, said, reason in refused:
+            status, _, errors = make(*said, path=str(place))
+            if status == 0 or reason not in errors:
+                yield f"make image {case}: {status} {errors}"
+        docker.write_text('#!/bin/bash\n[ "$1 $2" != "buildx version" ] || exit 1\n')
+        docker.chmod(0o755)
+        status, _, errors = make(image, path=str(place))
+        if status == 0 or "has no buildx" not in errors:
+            yield f"make image without buildx: {status} {errors}"
+        docker.write_text('#!/bin/bash\n[ "$1 $2" = "buildx version" ] || printf "%s\\n" "$@"\n')
+        status, said, errors = make(image, path=str(place))
+        asked = said.splitlines()
+        wanted = {"buildx", "build", "deploy/Dockerfile", "linux/amd64,linux/arm64", "--sbom=true", "--provenance=mode=max",
+                  "registry.example.org/vitrine:1", "--push"}
+        if status or not wanted <= set(asked):
+            yield f"make image asks docker for {asked}, without {wanted - set(asked)}; {errors}"
+        arguments = dict(word.split("=", 1) for word in asked if re.fullmatch(r"[A-Z]+=.*", word))
+        for argument in arguments.keys() - set(re.findall(r"^ARG (\w+)", text, re.M)):
+            yield f"make image gives {argument}, which deploy/Dockerfile does not take"
+        manifest = re.search(r'^version = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+        if arguments.get("VERSION") != manifest or len(arguments.get("REVISION", "")) < 40 or not arguments.get("CREATED"):
+            yield f"make image labels it {arguments}"
+        _, said, _ = make(image, "ARGS=--output type=oci,dest=image.tar", path=str(place))
+        if "--push" in said.splitlines():
+            yield "make image pushes what is to go elsewhere"
+
+
 if __name__ == "__main__":
-    found = list(problems((ROOT / "deploy/Dockerfile").read_text()))
+    text = (ROOT / "deploy/Dockerfile").read_text()
+    found = [*problems(text), *recipe(text)]
     print(*(found or ["ok  the image is as it should be"]), sep="\n")
     sys.exit(1 if found else 0)
