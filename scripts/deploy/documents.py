@@ -13,8 +13,8 @@ from dashboards import declared
 from rules import ROOT, anchors
 
 SECTIONS = "server database stores identity policy limits images import data jobs notifications telemetry".split()
-# what reads like settings: routing keys at a broker, a field of the log
-NO_SETTINGS = {"notifications.info", "notifications.error", "server.address"}
+# what reads like settings or values: routing keys at a broker, a field of the log, an attribute of OpenTelemetry
+ELSEWHERE = {"notifications.info", "notifications.error", "server.address", "service.namespace"}
 README, CHART = ROOT / "README.md", ROOT / "helm/vitrine/README.md"
 
 
@@ -40,7 +40,7 @@ def problems(path):
     keys = {re.split(" = |: ", piece.removeprefix("config."))[0] for piece in pieces
             if re.fullmatch(rf"(?:config\.)?(?:{'|'.join(SECTIONS)})\.[\w.<>]+(?:(?: =|:) .*)?", piece)}
     values = {".".join(entry.path) for entry in values_file.entries()}
-    for key in sorted(keys - NO_SETTINGS - (values if path == CHART else set())):
+    for key in sorted(keys - ELSEWHERE - (values if path == CHART else set())):
         variable = "VITRINE__" + key.replace("<id>", "main").replace(".", "__").upper()
         if "unknown key" in run("config", "print", **{variable: "1"})[1]:
             yield f"there is no setting `{key}`"
@@ -48,7 +48,7 @@ def problems(path):
         free = {".".join(entry.path) for entry in values_file.entries() if "a free map" in entry.comment}
         tops = {value.split(".")[0] for value in values} - {"config"}
         named = {re.split(": |=", piece)[0] for piece in pieces if re.fullmatch(rf"(?:{'|'.join(tops)})\.[\w.]+(?:(?:: |=).*)?", piece)}
-        for value in sorted(named - values):
+        for value in sorted(named - ELSEWHERE - values):
             if not any(value.startswith(f"{other}.") for other in free):
                 yield f"there is no value `{value}`"
     yield from told_to_run(pieces)
