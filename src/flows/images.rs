@@ -1,6 +1,8 @@
 //! Create, show, list and update image records.
 
 use time::OffsetDateTime;
+use tracing::Span;
+use tracing::field::display;
 
 use crate::catalog;
 use crate::domain::attributes::Attributes;
@@ -57,6 +59,8 @@ impl Flows {
             attributes.size = sources.remote_size;
         }
         let id = wanted_id(attributes.id.as_deref())?;
+        // no route names what is only being made: the span of the request learns of it here
+        Span::current().record("image.id", display(id));
         attributes.check_ranges()?;
         let born_empty = attributes.size == Some(0) && !sources.any();
         let status = if born_empty { Status::Active } else { Status::Queued };

@@ -1,7 +1,7 @@
 //! The front of the API port: what happens to every request before and after its handler, in order.
 //!
 //! head checks → request id and span → CORS → health check, documentation → version negotiation → authentication → handler →
-//! fault body → headers of every response → metrics and log line.
+//! fault body → headers of every response → metrics, log line and audit event.
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -21,6 +21,7 @@ use tracing::{Instrument, Span, info, info_span};
 use uuid::Uuid;
 
 use crate::config;
+use crate::domain::image::ImageId;
 use crate::domain::policy::Dialect;
 use crate::error::{Error, Result};
 use crate::flows::{Call, Flows};
@@ -28,12 +29,13 @@ use crate::identity::{self, Identity};
 use crate::telemetry::metrics::BodySizes;
 use crate::telemetry::trace;
 
+use super::audit::{Actions, Audit, Notes};
 use super::fault::{self, Fault};
 use super::link::LinkBase;
 use super::open::{self, Open};
 use super::serve::Peer;
 use super::versions::{Destination, Versions};
-use super::{body, link, openapi};
+use super::{body, client, link, openapi};
 
 /// Header that names a request, in both directions.
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
@@ -56,9 +58,10 @@ pub fn service(api: Api) -> Router {
     let openapi::Routes { open, api: routes, document } =
         openapi::routes(&api.flows.config, &api.flows.schema);
     let open = open.with_state(Open::new(&api.flows.config, &document));
+    let actions = Arc::new(Actions::of(&document));
     let routes = routes.route_layer(middleware::from_fn(note_route));
     let routes = routes.fallback(unknown_path).with_state(api.clone());
-    Router::new().fallback(answer).with_state(Front { api, open, routes })
+    Router::new().fallback(answer).with_state(Front { api, open, routes, actions })
 }
 
 #[derive(Clone)]
@@ -66,16 +69,30 @@ struct Front {
     api: Api,
     open: Router,
     routes: Router,
+    actions: Arc<Actions>,
 }
 
 /// The route template of a response, for metrics and logs.
 #[derive(Clone)]
 struct Route(MatchedPath);
 
-async fn note_route(path: MatchedPath, request: Request, next: Next) -> Response {
+async fn note_route(path: MatchedPath, parameters: RawPathParams, request: Request, next: Next) -> Response {
+    if let Some(image) = image_of(path.as_str(), &parameters) {
+        Span::current().record("image.id", tracing::field::display(image));
+    }
+    if let Some(notes) = request.extensions().get::<Notes>() {
+        notes.routed(path.as_str(), request.uri());
+    }
     let mut response = next.run(request).await;
     response.extensions_mut().insert(Route(path));
     response
+}
+
+/// The image that a request is about, by the parameter of its route; what is no id of an image is not for the log.
+fn image_of(route: &str, parameters: &RawPathParams) -> Option<ImageId> {
+    let of_image = route.contains("/images/{id}") || route == "/v2/stores/{store}/{id}";
+    let (_, id) = parameters.iter().filter(|_| of_image).find(|(name, _)| *name == "id")?;
+    id.parse().ok()
 }
 
 async fn answer(State(front): State<Front>, request: Request) -> Response {
@@ -85,24 +102,29 @@ async fn answer(State(front): State<Front>, request: Request) -> Response {
     let metrics = &front.api.flows.metrics;
     let _active = metrics.http_active(&method);
     let (request_id, refused) = request_id(&headers);
+    let from = client::address(&front.api.flows.config.server, &headers, peer(&request));
+    let audit = Audit::begin(&front.actions, &method, from);
+    let notes = audit.notes();
     let span = info_span!(
         "request",
         otel.name = method.as_str(),
         otel.kind = "server",
         otel.status_code = tracing::field::Empty,
         request_id,
+        global_request_id = global_request_id(&headers),
         http.request.method = %method,
         http.route = tracing::field::Empty,
         http.response.status_code = tracing::field::Empty,
         trace_id = tracing::field::Empty,
         project.id = tracing::field::Empty,
         user.id = tracing::field::Empty,
+        image.id = tracing::field::Empty,
     );
     trace::adopt(&span, &headers);
     let handled = async {
         let response = match refused {
             Some(fault) => fault.into_response(),
-            None => unpanicked(front.dispatch(request, &request_id)).await,
+            None => unpanicked(front.dispatch(request, &request_id, notes)).await,
         };
         let mut response = fault::render(&method, &headers, response);
         front.add_headers(&headers, &request_id, response.headers_mut());
@@ -113,6 +135,7 @@ async fn answer(State(front): State<Front>, request: Request) -> Response {
         let sizes = BodySizes { request: announced(&headers), response: announced(response.headers()) };
         metrics.http_bodies(&method, route, status, sizes);
         log(&method, route, status, duration);
+        audit.end(&mut response);
         trace::end(&Span::current(), &method, route, status);
         response
     };
@@ -134,7 +157,7 @@ fn log(method: &Method, route: Option<&str>, status: StatusCode, duration: Durat
 }
 
 impl Front {
-    async fn dispatch(&self, mut request: Request, request_id: &str) -> Response {
+    async fn dispatch(&self, mut request: Request, request_id: &str, notes: Notes) -> Response {
         let config = &self.api.flows.config;
         let peer = peer(&request);
         if request.method() == Method::OPTIONS {
@@ -142,6 +165,7 @@ impl Front {
         }
         let base = link::base(&config.server, request.headers(), peer);
         request.extensions_mut().insert(base);
+        request.extensions_mut().insert(notes);
         if let Some(path) = open::before_versions(request.uri().path()) {
             *request.uri_mut() = Uri::from_static(path);
             return self.open.clone().oneshot(request).await.into_response();
@@ -189,6 +213,9 @@ impl Front {
         let span = Span::current();
         span.record("project.id", caller.project.as_deref());
         span.record("user.id", caller.user.as_deref());
+        if let Some(notes) = request.extensions().get::<Notes>() {
+            notes.identified(&caller);
+        }
         // API parity: ids have no syntax, so one that is no text is not found; the router would say 400 (A37).
         // Names of definitions are text or wrong (metadefs.md §2.2).
         let is_text = |encoded: &str| percent_decode_str(encoded).decode_utf8().is_ok();
@@ -266,6 +293,13 @@ fn allow_origin(server: &config::Server, request: &HeaderMap, headers: &mut Head
 
 fn peer(request: &Request) -> IpAddr {
     request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip())
+}
+
+/// The client's id for all that it does in several services, if it sent one as they write it: `req-` and a UUID.
+fn global_request_id(headers: &HeaderMap) -> Option<&str> {
+    let sent = headers.get(&REQUEST_ID)?.to_str().ok()?.trim();
+    let uuid = sent.strip_prefix("req-").filter(|uuid| uuid.len() == 36)?;
+    Uuid::try_parse(uuid).is_ok().then_some(sent)
 }
 
 /// The id of a request: the client's, with `req-` before it, or a new one. A client's id that is too long is refused.

@@ -61,7 +61,7 @@ fn forwarded<'a>(header: &'a str, parameter: &str) -> Option<&'a str> {
     named.next().map(|(_, value)| value.trim().trim_matches('"'))
 }
 
-/// Whether `peer` is one of the proxies whose `X-Forwarded-*` headers count.
-fn is_trusted(proxies: &[IpNet], peer: IpAddr) -> bool {
+/// Whether `peer` is one of the proxies whose `X-Forwarded-*` and `Forwarded` headers count.
+pub(super) fn is_trusted(proxies: &[IpNet], peer: IpAddr) -> bool {
     proxies.iter().any(|network| network.contains(&peer.to_canonical()))
 }

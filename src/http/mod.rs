@@ -1,7 +1,9 @@
 //! HTTP: the only layer that knows status codes. How to add a route: see [`openapi`].
 
+pub mod audit;
 pub mod body;
 pub mod caller;
+pub mod client;
 pub mod document;
 pub mod fault;
 pub mod front;

@@ -5,11 +5,11 @@ use vitrine::config::{Config, IdentityMode};
 use wiremock::matchers::{header, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::api::{OWNER, Request};
-use crate::support::config;
-use crate::support::db::test_database;
-use crate::support::s3::test_bucket;
+use crate::support::api::{ADMIN, OTHER, OWNER, Request};
+use crate::support::db::{TestDatabase, test_database};
+use crate::support::s3::{TestBucket, test_bucket};
 use crate::support::server::Server;
+use crate::support::{config, eventually};
 
 const PASSWORD: &str = "canary-password";
 const OWN_TOKEN: &str = "canary-own-token";
@@ -143,4 +143,157 @@ async fn a53_a54_tokens_and_secrets_are_nowhere() {
     let rows: String = database.client().await.query_one(dump, &[]).await.unwrap().get(0);
     assert!(rows.contains("alpha"));
     assert!(secrets.iter().all(|secret| !rows.contains(secret)), "{rows}");
+}
+
+const GLOBAL: &str = "req-0af76519-16cd-43dd-8448-eb211c80319c";
+const CANARY: &str = "canary-property-value";
+
+/// The events of the audit stream.
+fn audited(log: &str) -> Vec<Value> {
+    lines(log).into_iter().filter(|line| line["target"] == "vitrine::audit").collect()
+}
+
+/// A server and the JSON document of an image with a property whose value nobody may find in a log.
+struct Canary {
+    server: Server,
+    document: Value,
+    // gone with the server, not before
+    _database: TestDatabase,
+    _bucket: TestBucket,
+}
+
+impl Canary {
+    async fn start(env: &[(&str, &str)], change: impl FnOnce(&mut Config)) -> Self {
+        let (database, bucket) = (test_database().await, test_bucket().await);
+        let mut config = config(&database, &bucket);
+        change(&mut config);
+        let document = json!({"name": CANARY, "secret_of_tenant": CANARY});
+        let server = Server::start_with_env(&config, env).await;
+        Self { server, document, _database: database, _bucket: bucket }
+    }
+}
+
+#[tokio::test]
+async fn lines_name_the_image_and_the_id_of_the_callers_whole_work() {
+    let Canary { server, document, .. } = &mut Canary::start(&[], |_| {}).await;
+    let post = Request::to(server.api, "POST", "/v2/images").by(OWNER).json(document);
+    let created = post.header("X-OpenStack-Request-ID", GLOBAL).send().await.expect(201);
+    // OPS-018: the answer carries the caller's id, as ever
+    assert_eq!(created.header("x-openstack-request-id").as_deref(), Some(GLOBAL));
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/images/{}", id.to_uppercase());
+    let head = Request::to(server.api, "HEAD", &path).by(OWNER);
+    head.header("X-OpenStack-Request-ID", "my-own-id").send().await.expect(200);
+    Request::to(server.api, "GET", "/v2/images/no-id").by(OWNER).send().await.expect(404);
+    assert!(server.terminate().await.success());
+
+    let lines = lines(&server.log());
+    let answered: Vec<&Value> = lines.iter().filter(|line| line["message"] == "request answered").collect();
+    let [create, show, unknown] = &answered[..] else { panic!("{answered:?}") };
+    assert_eq!((&create["global_request_id"], &create["image.id"]), (&json!(GLOBAL), &json!(id)), "{create}");
+    assert_eq!((&show["request_id"], &show["image.id"]), (&json!("req-my-own-id"), &json!(id)), "{show}");
+    for line in [show, unknown] {
+        assert!(line.get("global_request_id").is_none(), "{line}");
+    }
+    assert!(unknown.get("image.id").is_none(), "{unknown}");
+}
+
+#[tokio::test]
+async fn a54_what_changes_or_is_refused_is_audited_without_what_was_sent() {
+    let Canary { server, document, .. } = &mut Canary::start(&[], |config| {
+        config.server.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    })
+    .await;
+    let by = |caller: &str, method: &str, path: &str| {
+        Request::to(server.api, method, path).by(caller).header("X-Forwarded-For", "192.0.2.1, 203.0.113.7")
+    };
+    let create = by(OWNER, "POST", "/v2/images").header("X-OpenStack-Request-ID", GLOBAL).json(document);
+    let id = create.send().await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    let image = format!("/v2/images/{id}");
+    by(OWNER, "GET", &image).send().await.expect(200);
+    // who may not see it is not told that it is there; who may is told that it is not theirs
+    by(OTHER, "DELETE", &image).send().await.expect(404);
+    by(ADMIN, "PATCH", &image)
+        .header("Content-Type", "application/openstack-images-v2.1-json-patch")
+        .body(r#"[{"op": "replace", "path": "/visibility", "value": "public"}]"#)
+        .send()
+        .await
+        .expect(200);
+    by(OTHER, "DELETE", &image).send().await.expect(403);
+    let namespace = json!({"namespace": "OS::Made Up"});
+    by(ADMIN, "POST", "/v2/metadefs/namespaces").json(&namespace).send().await.expect(201);
+    by("canary nobody", "GET", &image).send().await.expect(401);
+    by(OTHER, "GET", "/v2/images/not-there").send().await.expect(404);
+    assert!(server.terminate().await.success());
+
+    let log = server.log();
+    let events = audited(&log);
+    let shown = |event: &Value| {
+        let text = |name: &str| event[name].as_str().unwrap_or("-").to_owned();
+        let who = format!("{}:{}:{}", text("user.id"), text("project.id"), text("user.roles"));
+        let status = event["http.response.status_code"].as_u64().unwrap();
+        format!("{who} {} {} {} {status}", text("action"), text("object"), text("outcome"))
+    };
+    // roles imply others, which are told too
+    let [owner, other] = [format!("{OWNER},reader"), format!("{OTHER},reader")];
+    let expected = [
+        format!("{owner} createImage {image} success 201"),
+        format!("{other} deleteImage {image} failure 404"),
+        format!("{ADMIN} patchImage {image} success 200"),
+        format!("{other} deleteImage {image} failure 403"),
+        format!("{ADMIN} createMetadefNamespace /v2/metadefs/namespaces/OS%3A%3AMade%20Up success 201"),
+        "-:-:- authenticate - failure 401".to_owned(),
+    ];
+    assert_eq!(events.iter().map(shown).collect::<Vec<_>>(), expected, "{events:#?}");
+    for event in &events {
+        assert_eq!(event["client.address"], "203.0.113.7", "{event}");
+        assert!(event["request_id"].as_str().unwrap().starts_with("req-"), "{event}");
+    }
+    assert!(events[..4].iter().all(|event| event["image.id"] == json!(id)), "{events:?}");
+    assert_eq!(events[0]["global_request_id"], GLOBAL);
+    assert!(!log.contains(CANARY) && !log.contains("canary nobody") && !log.contains(OWNER), "{log}");
+}
+
+#[tokio::test]
+async fn the_audit_stream_can_be_had_alone_or_left_out() {
+    let fill = async |env| {
+        let Canary { server, document, .. } = &mut Canary::start(env, |_| {}).await;
+        let post = Request::to(server.api, "POST", "/v2/images").by(OWNER).json(document);
+        // nobody is a trusted proxy: what is claimed does not count
+        post.header("X-Forwarded-For", "192.0.2.1").send().await.expect(201);
+        assert!(server.terminate().await.success());
+        server.log()
+    };
+    let log = fill(&[("RUST_LOG", "off,vitrine::audit=info")]).await;
+    let alone = lines(&log);
+    let [event] = &alone[..] else { panic!("{log}") };
+    assert_eq!((&event["action"], &event["client.address"]), (&json!("createImage"), &json!("127.0.0.1")));
+    assert_eq!((&event["user.id"], &event["project.id"]), (&json!("olga"), &json!("alpha")), "{event}");
+    let log = fill(&[("RUST_LOG", "info,vitrine::audit=off")]).await;
+    assert!(log.contains("request answered") && audited(&log).is_empty(), "{log}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_cut_off_is_audited_with_an_unknown_outcome() {
+    let (database, bucket) = (test_database().await, test_bucket().await);
+    let mut config = config(&database, &bucket);
+    config.server.drain_timeout = std::time::Duration::from_millis(100);
+    let mut server = Server::start(&config).await;
+    let post = Request::to(server.api, "POST", "/v2/images").by(OWNER).json(&json!({}));
+    let id = post.send().await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    let holder = database.client().await;
+    holder.batch_execute("BEGIN; LOCK TABLE images IN EXCLUSIVE MODE").await.unwrap();
+    let open = Request::to(server.api, "DELETE", &format!("/v2/images/{id}")).by(OWNER).open().await;
+    let observer = database.client().await;
+    eventually("the delete waits for the lock", async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'images'::regclass";
+        (observer.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0).then_some(())
+    })
+    .await;
+    server.terminate().await;
+    drop(open);
+    let events = audited(&server.log());
+    let event = events.iter().find(|event| event["action"] == "deleteImage").expect("an event");
+    assert_eq!((&event["outcome"], &event["image.id"]), (&json!("unknown"), &json!(id)), "{event}");
+    assert_eq!(event["object"], json!(format!("/v2/images/{id}")));
 }

@@ -9,6 +9,7 @@ use crate::domain::member::{Member, MemberStatus};
 use crate::domain::{text, timestamp};
 use crate::error::{Error, Result};
 use crate::flows::Call;
+use crate::http::audit;
 use crate::http::document::{Document, NoBody};
 use crate::http::fault::Fault;
 use crate::http::front::Api;
@@ -55,7 +56,7 @@ pub async fn add(
 ) -> Result<Response, Fault> {
     let member = api.flows.add_member(&call, &id, new_member(&document)?).await?;
     // API parity: 200, not 201
-    Ok(json(StatusCode::OK, &view(&member)))
+    Ok(audit::named(&member.member, json(StatusCode::OK, &view(&member))))
 }
 
 /// Show a member.

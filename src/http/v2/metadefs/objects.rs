@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::domain::metadef::document;
 use crate::flows::Call;
+use crate::http::audit;
 use crate::http::document::{Document, NoBody};
 use crate::http::fault::Fault;
 use crate::http::front::Api;
@@ -57,7 +58,7 @@ pub async fn create(
     Document(body): Document,
 ) -> Result<Response, Fault> {
     let created = api.flows.create_object(&call, &namespace, document::object(&body)?).await?;
-    Ok(json(StatusCode::CREATED, &view::object(&namespace, &created)))
+    Ok(audit::named(&created.fields.name, json(StatusCode::CREATED, &view::object(&namespace, &created))))
 }
 
 /// Delete all objects of a namespace.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::domain::metadef::document;
 use crate::flows::Call;
+use crate::http::audit;
 use crate::http::document::{Document, NoBody};
 use crate::http::fault::Fault;
 use crate::http::front::Api;
@@ -54,7 +55,7 @@ pub async fn create(
     Document(body): Document,
 ) -> Result<Response, Fault> {
     let created = api.flows.create_property(&call, &namespace, document::property(&body)?).await?;
-    Ok(json(StatusCode::CREATED, &view::property(&created)))
+    Ok(audit::named(&created.name, json(StatusCode::CREATED, &view::property(&created))))
 }
 
 /// Delete all properties of a namespace.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::domain::metadef::document;
 use crate::flows::Call;
+use crate::http::audit;
 use crate::http::document::{Document, NoBody};
 use crate::http::fault::Fault;
 use crate::http::front::Api;
@@ -70,7 +71,7 @@ pub async fn associate(
     Document(body): Document,
 ) -> Result<Response, Fault> {
     let created = api.flows.create_association(&call, &namespace, document::association(&body)?).await?;
-    Ok(json(StatusCode::CREATED, &view::association(&created)))
+    Ok(audit::named(&created.fields.name, json(StatusCode::CREATED, &view::association(&created))))
 }
 
 /// Dissociate a resource type from a namespace.
