@@ -29,7 +29,8 @@ use crate::domain::query::{Branch, Filter, ImageQuery, OwnerIs, SortDirection, S
 
 use super::retry::{Attempt, REPEATABLE};
 use super::row::{self, sql};
-use super::{Catalog, Result};
+use super::table::table;
+use super::{Catalog, Result, verb};
 use filters::{filters, one_of, storable};
 
 /// Longest page that is prepared. Planning is little of what a longer one takes.
@@ -55,7 +56,8 @@ impl Catalog {
 
     /// The rows of a list.
     pub(super) async fn list_rows(&self, statement: &Statement) -> Result<Vec<Row>> {
-        self.run(REPEATABLE, || async { statement.rows(&*self.connection().await?).await }).await
+        let rows = || async { statement.rows(&*self.connection().await?).await };
+        self.run_observed(verb(&statement.text), table(&statement.text), REPEATABLE, rows).await
     }
 
     /// The record of the query's marker, if it has one. None: there is no such image.

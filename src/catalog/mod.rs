@@ -29,6 +29,7 @@ mod pool;
 mod retry;
 pub mod row;
 pub mod sweep;
+mod table;
 mod task_list;
 pub mod tasks;
 pub mod uploads;
@@ -45,6 +46,7 @@ use tracing::{Instrument, debug_span};
 
 pub use error::{Error, ErrorKind, Result};
 use retry::{Attempt, Failure, REPEATABLE, Terms};
+use table::table;
 
 use crate::config;
 use crate::telemetry::metrics::Metrics;
@@ -121,12 +123,13 @@ impl Catalog {
     where
         F: Future<Output = Attempt<T>>,
     {
-        self.run_observed("TRANSACTION", terms, operation).await
+        self.run_observed("TRANSACTION", None, terms, operation).await
     }
 
     async fn run_observed<T, F>(
         &self,
         operation: &'static str,
+        table: Option<&'static str>,
         terms: Terms,
         attempt: impl FnMut() -> F,
     ) -> Result<T>
@@ -141,12 +144,13 @@ impl Catalog {
             otel.status_code = Empty,
             db.system.name = "postgresql",
             db.operation.name = operation,
+            db.collection.name = table,
             error.type = Empty,
         );
         let outcome = retry::run(terms, self.longest, attempt).instrument(span.clone()).await;
         let failure = outcome.as_ref().err().map(|error| error.kind.as_str());
         if let Some(metrics) = &self.metrics {
-            metrics.db_operation(operation, failure, begun.elapsed());
+            metrics.db_operation(operation, table, failure, begun.elapsed());
         }
         span.record("error.type", failure);
         span.record("otel.status_code", failure.map(|_| "ERROR"));
@@ -167,7 +171,7 @@ impl Catalog {
 
     /// All rows of a repeatable statement.
     async fn rows(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>> {
-        self.run_observed(verb(sql), REPEATABLE, || async {
+        self.run_observed(verb(sql), table(sql), REPEATABLE, || async {
             rows(&*self.connection().await?, sql, values).await
         })
         .await
@@ -185,7 +189,7 @@ impl Catalog {
             let statement = connection.prepare_cached(sql).await?;
             connection.execute(&statement, values).await.map_err(Failure::at_commit)
         };
-        self.run_observed(verb(sql), terms, statement).await
+        self.run_observed(verb(sql), table(sql), terms, statement).await
     }
 
     /// Runs one statement that commits by itself and gives the row it changed.
@@ -195,7 +199,7 @@ impl Catalog {
             let statement = connection.prepare_cached(sql).await?;
             connection.query_opt(&statement, values).await.map_err(Failure::at_commit)
         };
-        self.run_observed(verb(sql), terms, statement).await
+        self.run_observed(verb(sql), table(sql), terms, statement).await
     }
 }
 

@@ -293,9 +293,16 @@ impl Metrics {
         self.instruments.client_duration.record(duration.as_secs_f64(), &attributes);
     }
 
-    /// A statement ended. `error` is a word for the kind of failure.
-    pub fn db_operation(&self, operation: &'static str, error: Option<&'static str>, duration: Duration) {
+    /// A statement on `table`, or a transaction on several, ended. `error` is a word for the kind of failure.
+    pub fn db_operation(
+        &self,
+        operation: &'static str,
+        table: Option<&'static str>,
+        error: Option<&'static str>,
+        duration: Duration,
+    ) {
         let mut attributes = vec![word("db.system.name", "postgresql"), word("db.operation.name", operation)];
+        attributes.extend(table.map(|table| word("db.collection.name", table)));
         attributes.extend(error.map(|error| word("error.type", error)));
         self.instruments.db_duration.record(duration.as_secs_f64(), &attributes);
     }

@@ -15,7 +15,7 @@ fn every_name_is_exposed() {
     metrics.http_bodies(&Method::GET, None, StatusCode::OK, BodySizes { request: 1, response: 2 });
     let _request = metrics.http_active(&Method::GET);
     metrics.http_client_request(&Method::GET, Some(&keystone), None, second);
-    metrics.db_operation("SELECT", None, second);
+    metrics.db_operation("SELECT", Some("images"), None, second);
     metrics.db_waited(second);
     metrics.db_used(second);
     metrics.db_timeout();

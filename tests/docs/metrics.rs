@@ -21,7 +21,7 @@ fn use_all(metrics: &Metrics) {
     drop(metrics.http_active(&Method::GET));
     let keystone = Peer { kind: Kind::Keystone, address: "keystone.example.org".to_owned() };
     metrics.http_client_request(&Method::GET, Some(&keystone), Some(failure), second);
-    metrics.db_operation("SELECT", Some("unavailable"), second);
+    metrics.db_operation("SELECT", Some("images"), Some("unavailable"), second);
     metrics.db_waited(second);
     metrics.db_used(second);
     metrics.db_timeout();

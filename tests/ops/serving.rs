@@ -111,6 +111,12 @@ async fn probes_and_metrics_have_a_port_of_their_own() {
         names.iter().filter(|name| !metrics.lines().any(|line| line.starts_with(**name))).collect();
     assert!(missing.is_empty(), "{missing:?} in\n{metrics}");
     assert!(metrics.contains("http_route=\"/v1/images/{id}\""), "{metrics}");
+    let of_table = |line: &str| {
+        line.starts_with("db_client_operation_duration_seconds_count{")
+            && line.contains("db_collection_name=\"images\"")
+            && line.contains("db_operation_name=\"SELECT\"")
+    };
+    assert!(metrics.lines().any(of_table), "{metrics}");
     for text in [&id, "canary-name", "olga", "alpha"] {
         assert!(!metrics.contains(text), "{text} is a label");
     }

@@ -93,6 +93,9 @@ async fn database_and_store_join_the_trace_of_the_caller() {
         assert_eq!((span.kind(), &span.parent_span_id), (SpanKind::Client, &root.span_id), "{span:?}");
         assert_eq!(attribute(span, "db.system.name").as_deref(), Some("postgresql"));
         assert_eq!(attribute(span, "db.operation.name").as_deref(), Some(span.name.as_str()));
+        // a single statement has a table, a transaction none
+        let table = attribute(span, "db.collection.name");
+        assert_eq!(table.is_some(), span.name != "TRANSACTION", "{span:?}");
     }
     // nothing but what is ours: neither the libraries' spans nor those of sending traces
     const KNOWN: [&str; 7] =
