@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -23,6 +23,7 @@ use url::Url;
 use super::call::RetryBudget;
 use super::layout::{DEFAULT_PART_SIZE, MAX_PART_SIZE, MIN_PART_SIZE};
 use super::{Layout, ObjectKey, Result, key};
+use crate::config::secret_files::SecretFiles;
 use crate::config::{self, Checksum};
 use crate::telemetry::metrics::Metrics;
 
@@ -43,7 +44,9 @@ pub struct Store {
 }
 
 struct Inner {
-    client: Client,
+    client: RwLock<Signed>,
+    /// None: the standard credential chain, which renews what it gives by itself.
+    keys: Option<SecretFiles>,
     account: Account,
     bucket: String,
     folder: String,
@@ -57,23 +60,19 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// Where a store is reached, and as whom.
+/// A client with the keys it signs with.
+struct Signed {
+    client: Client,
+    /// When its keys came into force.
+    since: Option<Instant>,
+}
+
+/// Where a store is reached.
+#[derive(PartialEq)]
 struct Account {
     /// AWS where unset.
     endpoint: Option<Url>,
     region: String,
-    /// The standard credential chain where unset.
-    access_key: Option<SecretString>,
-}
-
-impl PartialEq for Account {
-    fn eq(&self, other: &Self) -> bool {
-        let access_key = match (&self.access_key, &other.access_key) {
-            (Some(own), Some(other)) => own.expose_secret() == other.expose_secret(),
-            (own, other) => own.is_none() && other.is_none(),
-        };
-        access_key && self.endpoint == other.endpoint && self.region == other.region
-    }
 }
 
 impl fmt::Debug for Store {
@@ -133,11 +132,28 @@ impl Store {
     /// endpoint, in one region and with the same credentials. It may refuse all the same, as a policy of the bucket
     /// can forbid it.
     pub fn can_copy_from(&self, source: &Self) -> bool {
-        self.inner.account == source.inner.account
+        let access_key = |store: &Self| {
+            let current = store.inner.keys.as_ref()?.current();
+            current.values.first().map(|key| key.expose_secret().to_owned())
+        };
+        self.inner.account == source.inner.account && access_key(self) == access_key(source)
     }
 
-    pub(super) fn client(&self) -> &Client {
-        &self.inner.client
+    /// The client, with the keys of the configuration's files as they are now.
+    pub(super) fn client(&self) -> Client {
+        let keys = self.inner.keys.as_ref().map(SecretFiles::current);
+        let signed = self.inner.client.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(keys) = keys.filter(|keys| signed.since != Some(keys.since)) else {
+            return signed.client.clone();
+        };
+        drop(signed);
+        let mut signed = self.inner.client.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(credentials) = credentials(&keys.values) {
+            // connections are kept: they belong to the HTTP client, which stays
+            let renewed = signed.client.config().to_builder().credentials_provider(credentials);
+            *signed = Signed { client: Client::from_conf(renewed.build()), since: Some(keys.since) };
+        }
+        signed.client.clone()
     }
 
     pub(super) fn bucket(&self) -> &str {
@@ -182,10 +198,17 @@ impl Store {
         let mut client =
             base(settings.checksum).force_path_style(path_style).region(Region::new(region.clone()));
         client.set_endpoint_url(endpoint);
-        set_credentials(&mut client, settings, &region).await?;
+        let keys = keys(id, settings)?;
+        let current = keys.as_ref().map(SecretFiles::current);
+        client.set_credentials_provider(match &current {
+            Some(keys) => credentials(&keys.values).map(SharedCredentialsProvider::new),
+            None => standard_chain(&region).await,
+        });
+        let client = Client::from_conf(client.build());
         let inner = Inner {
-            client: Client::from_conf(client.build()),
-            account: Account { endpoint: url, region, access_key: settings.access_key.clone() },
+            client: RwLock::new(Signed { client, since: current.map(|keys| keys.since) }),
+            keys,
+            account: Account { endpoint: url, region },
             bucket: settings.bucket.clone(),
             folder: key::folder(&settings.prefix),
             sign_payload,
@@ -280,24 +303,30 @@ fn http_client() -> SharedHttpClient {
         .build_https()
 }
 
-/// Credentials of the configuration, else the standard chain, which also renews them: environment, profile, web
-/// identity, container and instance.
-async fn set_credentials(client: &mut Builder, settings: &config::Store, region: &str) -> Result<(), String> {
-    let provider = match (&settings.access_key, &settings.secret_key) {
+/// Keys of the configuration, if it has any; those in files are read again when the files change.
+fn keys(id: &str, settings: &config::Store) -> Result<Option<SecretFiles>, String> {
+    match (&settings.access_key, &settings.secret_key) {
         (Some(access), Some(secret)) => {
-            let (access, secret) = (access.expose_secret(), secret.expose_secret());
-            let fixed = Credentials::new(access, secret, None, None, "configuration");
-            Some(SharedCredentialsProvider::new(fixed))
+            let access = (settings.access_key_file.clone(), access.clone());
+            let secret = (settings.secret_key_file.clone(), secret.clone());
+            Ok(Some(SecretFiles::new(format!("stores.{id}"), vec![access, secret])))
         }
-        (None, None) => {
-            let chain = aws_config::defaults(BehaviorVersion::latest());
-            let chain = chain.region(Region::new(region.to_owned())).http_client(http_client());
-            chain.load().await.credentials_provider()
-        }
-        _ => return Err("access_key and secret_key go together".to_owned()),
-    };
-    client.set_credentials_provider(provider);
-    Ok(())
+        (None, None) => Ok(None),
+        _ => Err("access_key and secret_key go together".to_owned()),
+    }
+}
+
+/// Access key and secret key as credentials.
+fn credentials(keys: &[SecretString]) -> Option<Credentials> {
+    let [access, secret] = keys else { return None };
+    Some(Credentials::new(access.expose_secret(), secret.expose_secret(), None, None, "configuration"))
+}
+
+/// Credentials that the surroundings give, and renew: environment, profile, web identity, container and instance.
+async fn standard_chain(region: &str) -> Option<SharedCredentialsProvider> {
+    let chain = aws_config::defaults(BehaviorVersion::latest());
+    let chain = chain.region(Region::new(region.to_owned())).http_client(http_client());
+    chain.load().await.credentials_provider()
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -22,6 +22,7 @@ pub mod imports;
 pub mod list;
 pub mod location_tasks;
 pub mod locations;
+mod login;
 pub mod members;
 pub mod metadefs;
 pub mod migrate;

@@ -1,25 +1,24 @@
 //! The connection pool: bounds, session settings, and TLS.
 
 use std::env;
-use std::fs;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{self, CryptoProvider};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use secrecy::ExposeSecret;
-use tokio_postgres::NoTls;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::SslMode;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::config::secret_files;
 use crate::config::{Database, Notifications, Tls};
 
 use super::error::{Error, ErrorKind, Result};
+use super::login::Login;
 
 /// Longest wait for a free connection. With [`CREATE`] and [`RECYCLE`] it bounds every wait for the pool.
 const WAIT: Duration = Duration::from_secs(10);
@@ -33,13 +32,16 @@ const KEEPALIVE_RETRIES: u32 = 3;
 
 /// Makes the pool; connects to nothing yet.
 pub(super) fn open(config: &Database, events: &Notifications) -> Result<Pool> {
-    let database = session(config, events)?;
+    let login = Login::new(config, events)?;
+    let database = login.current();
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = match database.get_ssl_mode() {
-        SslMode::Disable => Manager::from_config(database, NoTls, recycling),
-        _ => Manager::from_config(database, MakeRustlsConnect::new(tls(config.tls)?), recycling),
-    };
+    let manager = Manager::from_connect(database, login.clone(), recycling);
     Pool::builder(manager)
+        // sessions of a login that has been replaced end as their turn comes
+        .pre_recycle(Hook::sync_fn(move |_, session| match session.created < login.since() {
+            true => Err(HookError::message("the login has been replaced")),
+            false => Ok(()),
+        }))
         .max_size(config.max_connections.max(1))
         .wait_timeout(Some(WAIT))
         .create_timeout(Some(CREATE))
@@ -55,17 +57,26 @@ pub(super) fn longest_operation(config: &Database) -> Duration {
     WAIT + CREATE + RECYCLE + config.statement_timeout * 2
 }
 
-fn session(config: &Database, events: &Notifications) -> Result<tokio_postgres::Config> {
+/// The URL of the configuration, or what its file holds now.
+pub(super) fn url(config: &Database) -> Result<SecretString> {
     let missing = || Error::caused(ErrorKind::Internal, "no database URL: set database.url or DATABASE_URL");
-    let url = match (&config.url, &config.url_file) {
-        (Some(url), _) => url.expose_secret().to_owned(),
-        (None, Some(path)) => fs::read_to_string(path).map_err(|e| Error::caused(ErrorKind::Internal, e))?,
-        (None, None) => return Err(missing()),
-    };
+    match (&config.url, &config.url_file) {
+        (Some(url), _) => Ok(url.clone()),
+        (None, Some(path)) => secret_files::read(path).map_err(|e| Error::caused(ErrorKind::Internal, e)),
+        (None, None) => Err(missing()),
+    }
+}
+
+/// How sessions at `url` are opened.
+pub(super) fn session(
+    url: &SecretString,
+    config: &Database,
+    events: &Notifications,
+) -> Result<tokio_postgres::Config> {
     // the driver repeats what it cannot read, and with it the password
     let malformed =
         |_| Error::caused(ErrorKind::Internal, "it is no URL like postgres://user:password@host:port/name");
-    let mut database = tokio_postgres::Config::from_str(url.trim()).map_err(malformed)?;
+    let mut database = tokio_postgres::Config::from_str(url.expose_secret().trim()).map_err(malformed)?;
     // Compilation of queries costs more than any query of ours; a session that died in a transaction must not hold
     // locks for long.
     let millis = config.statement_timeout.as_millis();
@@ -95,7 +106,7 @@ fn session(config: &Database, events: &Notifications) -> Result<tokio_postgres::
     Ok(database)
 }
 
-fn tls(mode: Tls) -> Result<ClientConfig> {
+pub(super) fn tls(mode: Tls) -> Result<ClientConfig> {
     let internal = |e: rustls::Error| Error::caused(ErrorKind::Internal, e);
     let provider = Arc::new(crypto::aws_lc_rs::default_provider());
     let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -182,7 +193,7 @@ mod tests {
     }
 
     fn session(config: &Database) -> Result<tokio_postgres::Config> {
-        super::session(config, &Notifications::default())
+        super::session(&url(config)?, config, &Notifications::default())
     }
 
     #[test]
@@ -227,7 +238,13 @@ mod tests {
         let events =
             |log| Notifications { log, disabled: vec!["task".to_owned()], ..Notifications::default() };
         let config = config(Some("postgres://u@h/d"), Tls::Prefer);
-        let options = |log| super::session(&config, &events(log)).unwrap().get_options().unwrap().to_owned();
+        let options = |log| {
+            super::session(&url(&config).unwrap(), &config, &events(log))
+                .unwrap()
+                .get_options()
+                .unwrap()
+                .to_owned()
+        };
         assert!(options(true).ends_with("-c vitrine.event_sinks=log -c vitrine.events_disabled=task"));
         assert!(!options(false).contains("vitrine."));
     }

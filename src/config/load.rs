@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Config;
+use super::secret_files;
 use super::shape::Shape;
 use super::validate::validate;
 
@@ -295,8 +296,8 @@ fn resolve_secrets(
     for Secret { key, value, file } in secrets(config) {
         match (&value, file) {
             (Some(_), Some(_)) => problems.push(format!("both `{key}` and `{key}_file` are set")),
-            (None, Some(path)) => match std::fs::read_to_string(path) {
-                Ok(text) => *value = Some(SecretString::from(without_newline(&text))),
+            (None, Some(path)) => match secret_files::read(path) {
+                Ok(secret) => *value = Some(secret),
                 Err(e) => problems.push(format!("`{key}_file`: cannot read {}: {e}", path.display())),
             },
             _ => {}
@@ -316,12 +317,6 @@ fn resolve_secrets(
         }
     }
     Ok(())
-}
-
-/// The text without its last line break: editors and `echo` end files with one.
-fn without_newline(text: &str) -> &str {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    text.strip_suffix('\r').unwrap_or(text)
 }
 
 const REDACTED: &str = "[redacted]";

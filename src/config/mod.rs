@@ -7,6 +7,7 @@ mod identity;
 mod import;
 pub mod load;
 pub mod notifications;
+pub mod secret_files;
 mod shape;
 pub mod units;
 mod validate;

@@ -8,6 +8,7 @@ mod health;
 mod ledger;
 mod logs;
 mod metadefs;
+mod rotation;
 mod schema;
 mod serving;
 mod traces;

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::token::Token;
 use crate::config;
+use crate::config::secret_files::{self, SecretFiles};
 use crate::identity::SetupError;
 use crate::identity::cache::Cache;
 use crate::telemetry::client::observed;
@@ -88,7 +89,8 @@ pub(super) struct Client {
 #[derive(Debug)]
 struct Account {
     username: String,
-    password: SecretString,
+    /// Looked at for every log-in.
+    password: SecretFiles,
     project_name: String,
     user_domain_name: String,
     project_domain_name: String,
@@ -258,7 +260,10 @@ impl Account {
         }
         Ok(Self {
             username: settings.username.clone(),
-            password: password(settings)?,
+            password: SecretFiles::new(
+                "identity.keystone.password_file",
+                vec![(settings.password_file.clone(), password(settings)?)],
+            ),
             project_name: settings.project_name.clone(),
             user_domain_name: settings.user_domain_name.clone(),
             project_domain_name: settings.project_domain_name.clone(),
@@ -267,9 +272,10 @@ impl Account {
 
     /// Password authentication with scope project.
     fn claim(&self) -> serde_json::Value {
+        let secrets = self.password.current().values;
         let user = json!({
             "name": self.username,
-            "password": self.password.expose_secret(),
+            "password": secrets.first().map(ExposeSecret::expose_secret),
             "domain": {"name": self.user_domain_name},
         });
         let project = json!({"name": self.project_name, "domain": {"name": self.project_domain_name}});
@@ -326,8 +332,7 @@ fn password(settings: &config::Keystone) -> Result<SecretString, SetupError> {
             "the account that validates tokens has no password",
         ));
     };
-    let text = std::fs::read_to_string(file).map_err(|e| SetupError::new("keystone.password_file", e))?;
-    Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+    secret_files::read(file).map_err(|e| SetupError::new("keystone.password_file", e))
 }
 
 fn certificates(file: &Path) -> Result<Vec<reqwest::Certificate>, SetupError> {
