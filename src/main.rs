@@ -1,6 +1,7 @@
 //! Subcommands, one per container, hook or probe.
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -186,7 +187,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             for line in format!("{error:#}").lines() {
-                eprintln!("vitrine: {line}");
+                complain(line);
             }
             ExitCode::FAILURE
         }
@@ -229,24 +230,24 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Health => health(&config).await,
         Command::Sweep => {
             let report = tool(config, async |app| app.flows.sweep().await).await?;
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            say(serde_json::to_string_pretty(&report)?)?;
             Ok(if report.failed_removals == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Scrub(options) => {
             let reports = tool(config, async |app| app.flows.scrub(options.delete).await).await?;
-            println!("{}", serde_json::to_string_pretty(&reports)?);
+            say(serde_json::to_string_pretty(&reports)?)?;
             let clean = reports.iter().all(vitrine::flows::scrub::ScrubReport::is_clean);
             Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Restore(options) => {
             let image = tool(config, async |app| app.flows.restore_image(&options.image).await).await?;
-            println!("image {} is {} again", image.id, image.status.as_str());
+            say(format_args!("image {} is {} again", image.id, image.status.as_str()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Purge(options) => {
             let age = options.older_than.unwrap_or(config.jobs.deleted_ttl);
             let purged = tool(config, async |app| app.flows.purge(age).await).await?;
-            println!("purged {purged} images");
+            say(format_args!("purged {purged} images"))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Adopt(options) => adopt(config, options).await,
@@ -254,7 +255,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             tool(config, async |app| define(&app.flows.catalog, metadefs).await).await
         }
         Command::Configuration(Configuration::Print) => {
-            print!("{}", load::print(&config));
+            say(load::print(&config).trim_end())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Policy(Policy::List) => list_policy(&config),
@@ -289,10 +290,10 @@ async fn tool<T, E: Into<anyhow::Error>>(
 async fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
     let applied = app::migrate(config).await?;
     for name in &applied {
-        println!("applied {name}");
+        say(format_args!("applied {name}"))?;
     }
     if applied.is_empty() {
-        println!("the schema is up to date");
+        say("the schema is up to date")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -304,10 +305,12 @@ async fn define(catalog: &Catalog, command: Metadefs) -> anyhow::Result<ExitCode
             let refused = metadef_files::load_files(catalog, &files, options.mode(), tell_loaded).await?;
             return Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Metadefs::Unload => println!("deleted {} namespaces", catalog.unload_definitions().await?),
+        Metadefs::Unload => {
+            say(format_args!("deleted {} namespaces", catalog.unload_definitions().await?))?;
+        }
         Metadefs::Export { path } => {
             metadef_files::export(catalog, &path, |namespace, file| {
-                println!("{}: {}", namespace.fields.namespace, file.display());
+                tell(format_args!("{}: {}", namespace.fields.namespace, file.display()));
             })
             .await?;
         }
@@ -317,11 +320,11 @@ async fn define(catalog: &Catalog, command: Metadefs) -> anyhow::Result<ExitCode
 
 fn tell_loaded(file: &Path, outcome: &FileOutcome) {
     match outcome {
-        Ok((namespace, loaded)) => println!("{namespace}: {}", loaded.as_str()),
+        Ok((namespace, loaded)) => tell(format_args!("{namespace}: {}", loaded.as_str())),
         Err(Refused { line: Some(line), reason }) => {
-            eprintln!("vitrine: {}:{line}: {reason}", file.display());
+            complain(format_args!("{}:{line}: {reason}", file.display()));
         }
-        Err(Refused { line: None, reason }) => eprintln!("vitrine: {}: {reason}", file.display()),
+        Err(Refused { line: None, reason }) => complain(format_args!("{}: {reason}", file.display())),
     }
 }
 
@@ -329,14 +332,14 @@ async fn check(config: Config) -> anyhow::Result<ExitCode> {
     let mut failed = false;
     for (dependency, problem) in tool(config, async |app| anyhow::Ok(app.check().await)).await? {
         failed |= problem.is_some();
-        println!("{dependency}: {}", problem.as_deref().unwrap_or("ok"));
+        say(format_args!("{dependency}: {}", problem.as_deref().unwrap_or("ok")))?;
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn health(config: &Config) -> anyhow::Result<ExitCode> {
     app::health(config.server.ops_bind).await?;
-    println!("ready");
+    say("ready")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -359,7 +362,7 @@ async fn adopt(mut config: Config, options: Adopt) -> anyhow::Result<ExitCode> {
     let adopt = async |app: &App| app.flows.adopt(&options, &found, &show_progress).await;
     let report = tool(config, adopt).await?;
     if std::io::stderr().is_terminal() {
-        eprintln!();
+        let _ = writeln!(io::stderr());
     }
     print_line(&serde_json::json!({ "summary": report }));
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -367,7 +370,7 @@ async fn adopt(mut config: Config, options: Adopt) -> anyhow::Result<ExitCode> {
 
 fn print_line(value: &impl serde::Serialize) {
     if let Ok(line) = serde_json::to_string(value) {
-        println!("{line}");
+        tell(line);
     }
 }
 
@@ -376,7 +379,8 @@ fn show_progress(report: &AdoptReport) {
     if std::io::stderr().is_terminal() {
         let AdoptReport { images, adopted, refreshed, known, left_out, bytes, .. } = report;
         let gib = bytes >> 30;
-        eprint!(
+        let _ = write!(
+            io::stderr(),
             "\r{images} images: {adopted} taken over and {refreshed} brought up to date ({gib} GiB), {known} known, \
              {left_out} left out  "
         );
@@ -396,17 +400,38 @@ fn list_policy(config: &Config) -> anyhow::Result<ExitCode> {
     let rules = PolicyHandle::load(&config.policy)?.rules();
     for action in rules.list() {
         let mark = if action.overridden { " (overridden)" } else { "" };
-        println!("# {}{mark}\n{}: \"{}\"", action.description, action.action, action.v2);
+        say(format_args!("# {}{mark}\n{}: \"{}\"", action.description, action.action, action.v2))?;
         if action.v1 != action.v2 {
-            println!("#   in v1: \"{}\"", action.v1);
+            say(format_args!("#   in v1: \"{}\"", action.v1))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print_document(config: &Config) -> anyhow::Result<ExitCode> {
-    println!("{}", serde_json::to_string_pretty(&app::openapi(config)?)?);
+    say(serde_json::to_string_pretty(&app::openapi(config)?)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a line of the result to standard output. A reader that has seen enough and gone is no failure: `vitrine policy
+/// list | head` ends well. What cannot be written for another reason is one.
+fn say(line: impl Display) -> io::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// As [`say`], in the middle of work that goes on whether or not anybody reads of it.
+fn tell(line: impl Display) {
+    if let Err(error) = say(line) {
+        complain(format_args!("cannot write the result: {error}"));
+    }
+}
+
+/// Writes a line to standard error. Nothing is left to be told where that fails.
+fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr(), "vitrine: {line}");
 }
 
 /// Fires on SIGTERM and on Ctrl-C.
@@ -443,7 +468,7 @@ async fn develop(file: Option<&Path>, options: &Dev) -> anyhow::Result<ExitCode>
     if let Some(file) = &options.env_file {
         services.write_env(file)?;
     }
-    let served = serve(config, |config| println!("{}", dev::banner(config))).await;
+    let served = serve(config, |config| tell(dev::banner(config))).await;
     services.stop()?;
     served
 }

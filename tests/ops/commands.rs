@@ -1,5 +1,7 @@
 //! Help, usage, configuration and policy.
 
+use std::process::Stdio;
+
 use secrecy::SecretString;
 use vitrine::config::Config;
 
@@ -7,6 +9,7 @@ use super::{run, run_with_env};
 use crate::support::db::test_database;
 use crate::support::file::ScratchFile;
 use crate::support::s3::test_bucket;
+use crate::support::server::vitrine;
 
 /// Subcommands named by a help text.
 fn subcommands(help: &str) -> Vec<String> {
@@ -149,4 +152,25 @@ fn the_list_of_policies_shows_overrides() {
     file.write("get_images: [");
     let ended = run(&config, &["policy", "list"]).expect(1);
     assert!(ended.stderr.contains("policy.yaml"), "{}", ended.stderr);
+}
+
+/// Contract 2: a command whose reader has gone has not failed, and never panics.
+#[test]
+fn a_closed_pipe_is_a_clean_end() {
+    let scratch = ScratchFile::new("unused", "");
+    let spawn = |arguments: &[&str]| {
+        let mut command = vitrine(&Config::default(), scratch.dir());
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for arguments in [["policy", "list"].as_slice(), &["openapi"]] {
+        let mut child = spawn(arguments);
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!((ended.status.code(), &*told), (Some(0), ""), "{arguments:?}");
+    }
+    // nor where nobody reads of a failure
+    let mut child = spawn(&["check", "--config", "/nonexistent.toml"]);
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
