@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<ExitCode> {
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
     let [vitrine, weed] = [&arguments.vitrine, &arguments.weed].map(std::path::absolute);
-    let mut stack = Stack::start(&vitrine?, &weed?).await?;
+    let mut stack = Box::pin(Stack::start(&vitrine?, &weed?)).await?;
     let mut table = Table::default();
     let cores = std::thread::available_parallelism()?;
     table.note(format!("{cores} cores, shared by driver, service, PostgreSQL and SeaweedFS"));

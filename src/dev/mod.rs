@@ -8,13 +8,13 @@ mod programs;
 pub mod s3;
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{Config, IdentityMode, Store};
@@ -55,6 +55,8 @@ pub struct DevServices {
     database_url: SecretString,
     store: Store,
     scratch: Option<PathBuf>,
+    /// Held while the services use the data directory.
+    _lock: Option<File>,
 }
 
 impl DevServices {
@@ -63,13 +65,16 @@ impl DevServices {
     /// to create. Blocks its thread for the seconds that a first start takes.
     ///
     /// # Errors
-    /// When a service does not start; see [`Cluster::start`] and [`S3Server::start`].
+    /// When another process uses `root`, and when a service does not start; see [`Cluster::start`] and
+    /// [`S3Server::start`].
     pub async fn start(root: &Path, ephemeral: bool, existing: Existing) -> anyhow::Result<Self> {
         let scratch = ephemeral.then(|| scratch_dir("dev")).transpose()?;
         let home = scratch.as_deref().unwrap_or(root);
         if !ephemeral {
             prepare(root)?;
         }
+        let own = existing.database_url.is_none() || existing.s3_endpoint.is_none();
+        let lock = (own && !ephemeral).then(|| lock(root)).transpose()?;
         let mut cluster = None;
         let database_url = match existing.database_url {
             Some(url) => url,
@@ -98,7 +103,8 @@ impl DevServices {
                 Some(server.endpoint())
             }
         };
-        Ok(Self { cluster, s3, database_url: SecretString::from(database_url), store, scratch })
+        let database_url = SecretString::from(database_url);
+        Ok(Self { cluster, s3, database_url, store, scratch, _lock: lock })
     }
 
     /// Makes `config` use these services: its database, the one store `dev`, and identity mode `none`.
@@ -192,6 +198,31 @@ fn prepare(root: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(root)
         .and_then(|()| std::fs::write(&ignore, "*\n"))
         .with_context(|| format!("cannot keep data in {}", root.display()))
+}
+
+/// Takes the data directory for this process; the system gives it back when the process ends, however it does.
+fn lock(root: &Path) -> anyhow::Result<File> {
+    let path = root.join("lock");
+    let wrong = || format!("cannot use {}", path.display());
+    let mut options = File::options();
+    let mut file =
+        options.read(true).write(true).create(true).truncate(false).open(&path).with_context(wrong)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let owner = std::fs::read_to_string(&path).unwrap_or_default();
+            let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+            bail!(
+                "{} is in use by another `vitrine dev`, process {}; stop that one, or start this one with --ephemeral or \
+                 in another directory",
+                root.display(),
+                owner.trim()
+            );
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(wrong),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).with_context(wrong)?;
+    Ok(file)
 }
 
 /// What `vitrine dev` prints once it serves: where, and a line to paste for each of the two usual clients.

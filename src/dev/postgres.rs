@@ -368,6 +368,7 @@ fn free_port() -> anyhow::Result<u16> {
 /// Waits for a server that an earlier process left and that is still stopping.
 fn wait_for_predecessor(home: &Path) -> anyhow::Result<()> {
     let end = Instant::now() + STOP_LIMIT;
+    let mut told = false;
     loop {
         let lock = fs::read_to_string(home.join("data/postmaster.pid")).unwrap_or_default();
         let Some(pid) = lock.lines().next().filter(|pid| !pid.is_empty()) else { return Ok(()) };
@@ -380,6 +381,13 @@ fn wait_for_predecessor(home: &Path) -> anyhow::Result<()> {
             "{} is in use by PostgreSQL process {pid}; is another `vitrine dev` running?",
             home.display()
         );
+        if !std::mem::replace(&mut told, true) {
+            let (home, bound) = (home.display(), STOP_LIMIT.as_secs());
+            let _ = writeln!(
+                std::io::stderr(),
+                "vitrine: waiting up to {bound} s for PostgreSQL process {pid}, which still uses {home}"
+            );
+        }
         std::thread::sleep(POLL);
     }
 }

@@ -3,6 +3,7 @@
 mod adopt;
 mod check;
 mod commands;
+mod dev;
 mod expiry;
 mod health;
 mod ledger;
