@@ -363,8 +363,7 @@ fn servers(flows: &Flows, kinds: &[Kind]) -> Vec<Server> {
     let keystone = keystone.and_then(|address| at(Kind::Keystone, address));
     let webhook = config.notifications.webhook.url.as_ref().and_then(|address| at(Kind::Webhook, address));
     let stores = flows.stores.iter().filter_map(|store| {
-        let url = store.endpoint()?.clone();
-        Some(Server { kind: Kind::Store, store: Some(Arc::clone(&store.id)), url })
+        Some(Server { kind: Kind::Store, store: Some(Arc::clone(&store.id)), url: store.origin()? })
     });
     let all = keystone.into_iter().chain(webhook).chain(stores);
     all.filter(|server| kinds.contains(&server.kind)).collect()

@@ -48,6 +48,7 @@ struct Inner {
     /// None: the standard credential chain, which renews what it gives by itself.
     keys: Option<SecretFiles>,
     account: Account,
+    path_style: bool,
     bucket: String,
     folder: String,
     sign_payload: bool,
@@ -169,6 +170,17 @@ impl Store {
         self.inner.account.endpoint.as_ref()
     }
 
+    /// The origin that requests for its objects go to, where its endpoint is said: with the bucket before the host, if
+    /// it is not addressed by path.
+    pub fn origin(&self) -> Option<Url> {
+        let mut origin = self.endpoint()?.clone();
+        if !self.inner.path_style {
+            let host = format!("{}.{}", self.bucket(), origin.host_str()?);
+            origin.set_host(Some(&host)).ok()?;
+        }
+        Some(origin)
+    }
+
     pub(super) fn region(&self) -> &str {
         &self.inner.account.region
     }
@@ -209,6 +221,7 @@ impl Store {
             client: RwLock::new(Signed { client, since: current.map(|keys| keys.since) }),
             keys,
             account: Account { endpoint: url, region },
+            path_style,
             bucket: settings.bucket.clone(),
             folder: key::folder(&settings.prefix),
             sign_payload,
