@@ -1,4 +1,5 @@
 //! Patches of images in both dialects (images-v2.md §9, hardening.md A44): an operation is carried out whole or not at
+//! all, and never touches what only the service sets.
 
 #![no_main]
 
