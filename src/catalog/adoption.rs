@@ -58,6 +58,18 @@ pub enum Adopted {
     ObjectTaken,
 }
 
+/// What is known of an id.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KnownId {
+    /// An image has it.
+    Used(Box<KnownImage>),
+    /// An image had it, and was purged.
+    Purged {
+        /// It was one that had been taken over.
+        adopted: bool,
+    },
+}
+
 /// What is here under an id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownImage {
@@ -72,30 +84,34 @@ pub struct KnownImage {
 }
 
 impl Catalog {
-    /// What is known of these ids, of those that are or were in use; nothing but the id, where the image was purged.
-    pub async fn known_images(&self, ids: &[ImageId]) -> Result<HashMap<ImageId, Option<KnownImage>>> {
+    /// What is known of these ids, of those that are or were in use.
+    pub async fn known_images(&self, ids: &[ImageId]) -> Result<HashMap<ImageId, KnownId>> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let values: super::Values<'_> = &[&ids];
         // first: what changes later is then no longer as it was compared, and a refresh finds that out
         let untouched: HashSet<_> =
             row::ids(&self.rows(sql!("untouched_images"), values).await?)?.into_iter().collect();
-        let purged = row::ids(&self.rows(sql!("purged_among"), values).await?)?;
-        let mut known: HashMap<_, _> = purged.into_iter().map(|id| (id, None)).collect();
+        let mut known = HashMap::new();
         for image in row::images(&self.rows(sql!(select "image" "known_images"), values).await?)? {
             let untouched = untouched.contains(&image.id);
             let (members, places) = (Vec::new(), Vec::new());
-            known.insert(image.id, Some(KnownImage { image, members, places, untouched }));
+            known.insert(image.id, KnownImage { image, members, places, untouched });
         }
         for member in row::members(&self.rows(sql!(select "member" "members_of_images"), values).await?)? {
-            if let Some(Some(image)) = known.get_mut(&member.image_id) {
+            if let Some(image) = known.get_mut(&member.image_id) {
                 image.members.push(member);
             }
         }
         for placement in row::placements(&self.rows(sql!("placements"), values).await?)? {
-            if let Some(Some(image)) = known.get_mut(&placement.image_id) {
+            if let Some(image) = known.get_mut(&placement.image_id) {
                 image.places.push(placement.place);
             }
         }
+        let mut known: HashMap<_, _> =
+            known.into_iter().map(|(id, image)| (id, KnownId::Used(Box::new(image)))).collect();
+        // last: what is purged meanwhile is known all the same
+        let purged = row::purged_ids(&self.rows(sql!("purged_among"), values).await?)?;
+        known.extend(purged.into_iter().map(|(id, adopted)| (id, KnownId::Purged { adopted })));
         Ok(known)
     }
 
@@ -120,28 +136,40 @@ impl Catalog {
         self.run(REPEATABLE, adopt).await
     }
 
-    /// Makes an image that was taken over, and that nobody has changed since, what it is in Glance now. Its objects and
-    /// URLs stay; those of `new` are added.
+    /// Makes an image that was taken over, and that is untouched and at `revision`, what it is in Glance now. Its objects
+    /// and URLs stay, with what is now known of their digests; those of `new` are added. Members that are in both stay
+    /// as they are or are updated in place, so that whoever changes one at the same time changes what is there after.
     ///
     /// # Errors
     /// As [`Catalog::adopt`].
-    pub async fn refresh(&self, new: &NewAdoption) -> Result<Adopted> {
+    pub async fn refresh(&self, new: &NewAdoption, revision: i64, digests: &Value) -> Result<Adopted> {
         let refresh = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
             let id = new.image.id.0;
             super::rows(&transaction, sql!("lock_image"), &[&id]).await?;
             super::rows(&transaction, sql!("lock_members"), &[&id]).await?;
-            if super::row(&transaction, sql!("untouched_images"), &[&vec![id]]).await?.is_none() {
+            if super::row(&transaction, sql!("untouched_images"), &[&vec![id]]).await?.is_none()
+                || !refresh_image(&transaction, &new.image, revision).await?
+            {
                 return Ok(Adopted::Known);
             }
-            super::execute(&transaction, sql!("refresh_image"), &WholeRow::of(&new.image).values()).await?;
-            super::execute(&transaction, sql!("remove_members"), &[&vec![id]]).await?;
+            let names: Vec<&str> = new.members.iter().map(|member| member.member.as_str()).collect();
+            super::execute(&transaction, sql!("remove_other_members"), &[&id, &names, &None::<&str>]).await?;
+            super::execute(&transaction, sql!("learn_digests"), &[&id, digests]).await?;
             let present = super::rows(&transaction, sql!(select "blob" "live_blobs"), &[&id]).await?;
             finish(transaction, new, present.len()).await
         };
         self.run(ONCE, refresh).await
     }
+}
+
+/// Rewrites a record that is at `revision`. False: it is not.
+async fn refresh_image(transaction: &Transaction<'_>, image: &Image, revision: i64) -> Attempt<bool> {
+    let row = WholeRow::of(image);
+    let mut values = row.values().to_vec();
+    values.push(&revision);
+    Ok(super::execute(transaction, sql!("refresh_image"), &values).await? == 1)
 }
 
 /// Enters what belongs to the record, which is there, and commits. So many objects were made before its.

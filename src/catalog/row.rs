@@ -84,6 +84,11 @@ pub(super) fn ids(rows: &[Row]) -> Result<Vec<ImageId>> {
     rows.iter().map(|row| Ok(ImageId(get(row, "id")?))).collect()
 }
 
+/// Ids of purged images, and whether each was taken over.
+pub(super) fn purged_ids(rows: &[Row]) -> Result<Vec<(ImageId, bool)>> {
+    rows.iter().map(|row| Ok((ImageId(get(row, "id")?), get(row, "adopted")?))).collect()
+}
+
 /// The status of a row that holds little else.
 pub(super) fn status(row: &Row) -> Result<Status> {
     word(row, "status")

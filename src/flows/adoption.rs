@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::catalog;
-use crate::catalog::adoption::{Adopted, AdoptedObject, NewAdoption};
+use crate::catalog::adoption::{Adopted, AdoptedObject, KnownId, NewAdoption};
 use crate::catalog::glance::Glance;
 use crate::catalog::metadefs::{Loaded, MergeMode};
 use crate::catalog::migrate::SchemaVersion;
@@ -29,6 +29,8 @@ pub use verify::Verification;
 
 /// An object went to somebody else while its image was looked at.
 const OBJECT_TAKEN: &str = "its object belongs to another image here";
+/// The id is that of an image of another origin.
+const ID_TAKEN: &str = "another image has its id here";
 /// The database cannot keep a value.
 const TOO_LARGE: &str = "a text or number of it is larger than can be stored";
 /// Images judged at a time.
@@ -224,9 +226,8 @@ impl Flows {
             async move {
                 let outcome = match here {
                     None => self.adopt_image(options, &adoption).await?,
-                    // the ids of images deleted long ago are all that is left of them
-                    Some(None) => Outcome::Known,
-                    Some(Some(here)) => self.revisit_image(options, &adoption, &here).await?,
+                    Some(KnownId::Used(here)) => self.revisit_image(options, &adoption, &here).await?,
+                    Some(KnownId::Purged { adopted }) => purged(&adoption, adopted),
                 };
                 Ok::<_, Error>((image, adoption, outcome))
             }
@@ -269,7 +270,9 @@ impl Flows {
         let new = NewAdoption { image, members, objects, urls };
         Ok(match self.catalog.adopt(&new).await {
             Ok(Adopted::Done) => adopted,
-            Ok(Adopted::Known) => Outcome::Known,
+            Ok(Adopted::Known) => {
+                Outcome::LeftOut("its id came into use while it was looked at: run this again".to_owned())
+            }
             Ok(Adopted::ObjectTaken) => Outcome::LeftOut(OBJECT_TAKEN.to_owned()),
             Err(error) if error.kind == catalog::ErrorKind::OutOfRange => {
                 Outcome::LeftOut(TOO_LARGE.to_owned())
@@ -277,6 +280,15 @@ impl Flows {
             Err(error) => return Err(error.into()),
         })
     }
+}
+
+/// What becomes of an image whose id was purged here.
+fn purged(adoption: &Adoption, adopted: bool) -> Outcome {
+    // the ids of images deleted long ago are all that is left of them
+    if adopted || adoption.image.status == Status::Deleted {
+        return Outcome::Known;
+    }
+    Outcome::LeftOut("another image had its id here, and was purged".to_owned())
 }
 
 impl Flows {

@@ -8,11 +8,11 @@ CREATE FUNCTION members_digest(image uuid) RETURNS bytea LANGUAGE sql STABLE AS 
   WHERE image_id = image
 $$;
 
--- An image is as it was taken over while both are its own.
+-- An image is as it was taken over while both are its own. The note outlives the image: where its id was purged, that
+-- tells it from an image of another origin.
 CREATE TABLE adoptions (
   image_id uuid NOT NULL,
   revision bigint NOT NULL,
   members bytea NOT NULL,
-  CONSTRAINT adoptions_pkey PRIMARY KEY (image_id),
-  CONSTRAINT adoptions_image FOREIGN KEY (image_id) REFERENCES images (id) ON DELETE CASCADE
+  CONSTRAINT adoptions_pkey PRIMARY KEY (image_id)
 );

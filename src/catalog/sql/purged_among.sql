@@ -1,1 +1,3 @@
-SELECT id FROM purged_images WHERE id = ANY ($1)
+SELECT id, EXISTS (SELECT FROM adoptions WHERE image_id = purged_images.id) AS adopted
+FROM purged_images
+WHERE id = ANY ($1)

@@ -9,7 +9,8 @@ use crate::error::Result;
 
 use super::super::Flows;
 use super::place::Placed;
-use super::{AdoptOptions, OBJECT_TAKEN, Outcome, TOO_LARGE, Weight};
+use super::verify::recorded;
+use super::{AdoptOptions, ID_TAKEN, OBJECT_TAKEN, Outcome, TOO_LARGE, Weight};
 
 /// Most differences that are named.
 const MOST_NAMED: usize = 20;
@@ -46,13 +47,14 @@ impl Flows {
         if let Some(why) = stays_because(adoption, here, !gone.is_empty()) {
             return Ok(stays(&what, why));
         }
-        self.refresh_image(options, adoption, new, what).await
+        self.refresh_image(options, adoption, here, new, what).await
     }
 
     async fn refresh_image(
         &self,
         options: &AdoptOptions,
         adoption: &Adoption,
+        here: &KnownImage,
         added: Vec<Placed>,
         what: String,
     ) -> Result<Outcome> {
@@ -63,7 +65,9 @@ impl Flows {
         let data = Weight::of(&objects);
         if options.apply {
             let (image, members) = (adoption.image.clone(), adoption.members.clone());
-            match self.catalog.refresh(&NewAdoption { image, members, objects, urls }).await {
+            let digests = recorded(&adoption.image);
+            let new = NewAdoption { image, members, objects, urls };
+            match self.catalog.refresh(&new, here.image.revision, &digests).await {
                 Ok(Adopted::Done) => {}
                 Ok(Adopted::Known) => {
                     return Ok(stays(&what, "left alone, as it was changed here meanwhile"));
@@ -95,7 +99,7 @@ impl Flows {
 fn settled(adoption: &Adoption, here: &KnownImage) -> Option<Outcome> {
     // an adopted image keeps its time of creation; one that somebody made here under its id has another
     if here.image.created_at != adoption.image.created_at {
-        return Some(Outcome::LeftOut("another image has its id here".to_owned()));
+        return Some(Outcome::LeftOut(ID_TAKEN.to_owned()));
     }
     match (here.image.deleted_at.is_some(), adoption.image.status == Status::Deleted) {
         (true, _) => Some(Outcome::Known),

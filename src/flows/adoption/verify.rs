@@ -201,7 +201,7 @@ impl Flows {
 }
 
 /// The digests that Glance knows, as the ledger keeps them.
-fn recorded(image: &Image) -> Value {
+pub(super) fn recorded(image: &Image) -> Value {
     let mut digests = Map::new();
     digests.insert("md5".to_owned(), image.checksum.clone().into());
     if let (Some(algorithm), Some(value)) = (&image.os_hash_algo, &image.os_hash_value) {

@@ -1,8 +1,11 @@
 //! Runs over what is here already.
 
-use vitrine::catalog::adoption::{Adopted, NewAdoption};
+use vitrine::catalog::Catalog;
+use vitrine::catalog::adoption::{Adopted, KnownId, KnownImage, NewAdoption};
+use vitrine::domain::image::Image;
 
 use super::*;
+use crate::support::eventually;
 use crate::support::v2::two_stores;
 
 /// What was done here stays, and what Glance did meanwhile is told of.
@@ -243,6 +246,21 @@ async fn data_that_glance_gave_up_stay() {
     assert_eq!(adopt(&config, &glance, 1, &["--apply"]).counts()["changed"], json!(1));
 }
 
+/// What is here under an id that is in use.
+async fn known(catalog: &Catalog, id: &str) -> KnownImage {
+    let id = id.parse().unwrap();
+    match catalog.known_images(&[id]).await.unwrap().remove(&id) {
+        Some(KnownId::Used(image)) => *image,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn renamed(image: &KnownImage, name: &str) -> NewAdoption {
+    let members = image.members.clone();
+    let image = Image { name: Some(name.to_owned()), ..image.image.clone() };
+    NewAdoption { image, members, objects: Vec::new(), urls: Vec::new() }
+}
+
 /// Whether anybody has changed an image is judged again where it is written, and who has read it before loses.
 #[tokio::test]
 async fn a_change_that_comes_between_wins() {
@@ -251,21 +269,85 @@ async fn a_change_that_comes_between_wins() {
     let id = shared(&glance, &service.bucket).await;
     adopt(&config, &glance, 0, &["--apply"]);
     let catalog = &service.flows.catalog;
-    let parsed = id.parse().unwrap();
-    let known = async || catalog.known_images(&[parsed]).await.unwrap().remove(&parsed).unwrap().unwrap();
-    let before = known().await;
+    let before = known(catalog, &id).await;
     assert!(before.untouched);
-    let refreshed = |name: &str| {
-        let mut image = before.image.clone();
-        image.name = Some(name.to_owned());
-        NewAdoption { image, members: before.members.clone(), objects: Vec::new(), urls: Vec::new() }
+    let refresh = async |name: &str, revision: i64| {
+        catalog.refresh(&renamed(&before, name), revision, &json!({})).await.unwrap()
     };
-    assert_eq!(catalog.refresh(&refreshed("one")).await.unwrap(), Adopted::Done);
-    assert!(known().await.untouched);
+    let revision = before.image.revision;
+    assert_eq!(refresh("one", revision).await, Adopted::Done);
+    assert!(known(catalog, &id).await.untouched);
     assert!(catalog.update_image(&before.image).await.unwrap().is_none(), "it was read before the refresh");
-    assert_eq!(catalog.refresh(&refreshed("two")).await.unwrap(), Adopted::Done);
+    assert_eq!(refresh("late", revision).await, Adopted::Known, "another run was first");
+    assert_eq!(refresh("two", revision + 1).await, Adopted::Done);
     service.delete(&format!("/v2/images/{id}/members/gamma")).by(OWNER).send().await.expect(204);
-    assert_eq!(catalog.refresh(&refreshed("three")).await.unwrap(), Adopted::Known);
-    let now = known().await;
+    assert_eq!(refresh("three", revision + 2).await, Adopted::Known);
+    let now = known(catalog, &id).await;
     assert_eq!((now.image.name.as_deref(), now.members.len(), now.untouched), (Some("two"), 1, false));
+}
+
+/// A member that is removed while the image is being brought up to date is a member no more.
+#[tokio::test]
+async fn a_removal_that_waits_for_a_refresh_takes_place() {
+    let (service, config) = service().await;
+    let glance = GlanceTables::create(Typing::Postgres).await;
+    let id = shared(&glance, &service.bucket).await;
+    adopt(&config, &glance, 0, &["--apply"]);
+    let catalog = &service.flows.catalog;
+    let before = known(catalog, &id).await;
+    let (mut holder, watcher) = (service.database.client().await, service.database.client().await);
+    let note = holder.transaction().await.unwrap();
+    note.execute("SELECT FROM adoptions WHERE image_id = $1 FOR UPDATE", &[&before.image.id.0])
+        .await
+        .unwrap();
+    let waiting = async |many: i64| {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let counted = watcher.query_one(waits, &[]).await.unwrap().get::<_, i64>(0);
+        (counted == many).then_some(())
+    };
+    let (new, digests) = (renamed(&before, "new"), json!({}));
+    let refresh = catalog.refresh(&new, before.image.revision, &digests);
+    let remove = async {
+        eventually("the refresh waits for its note", async || waiting(1).await).await;
+        let removal = service.delete(&format!("/v2/images/{id}/members/gamma")).by(OWNER).send();
+        let release = async {
+            eventually("the removal waits for the refresh", async || waiting(2).await).await;
+            note.commit().await.unwrap();
+        };
+        tokio::join!(removal, release).0.expect(204);
+    };
+    let (refreshed, ()) = tokio::join!(refresh, remove);
+    assert_eq!(refreshed.unwrap(), Adopted::Done);
+    let now = known(catalog, &id).await;
+    assert_eq!((now.image.name.as_deref(), now.members.len(), now.untouched), (Some("new"), 1, false));
+}
+
+/// The id of a purged image is known if that image was taken over; else somebody else had it.
+#[tokio::test]
+async fn a_purged_id_of_another_origin_is_told_of() {
+    let (service, config) = service().await;
+    let glance = GlanceTables::create(Typing::Postgres).await;
+    let id = image(&glance, &service.bucket, json!({}), DATA).await;
+    let squatter = service.post("/v2/images").by(OWNER).header("Content-Type", "application/json");
+    squatter.body(json!({"id": id, "name": "mine"}).to_string()).send().await.expect(201);
+    service.delete(&format!("/v2/images/{id}")).by(OWNER).send().await.expect(204);
+    run(&config, &["purge", "--older-than", "0s"]).expect(0);
+    let told = adopt(&config, &glance, 1, &["--apply"]);
+    assert_eq!(told.said(&id, "left_out"), "another image had its id here, and was purged");
+    assert_eq!(told.counts(), json!({"applied": true, "images": 1, "left_out": 1}));
+}
+
+/// Digests that Glance has found out since are known of the objects too.
+#[tokio::test]
+async fn digests_that_become_known_are_known_of_the_objects() {
+    let (service, config) = service().await;
+    let glance = GlanceTables::create(Typing::Postgres).await;
+    let unknown = json!({"checksum": null, "os_hash_algo": null, "os_hash_value": null});
+    let id = image(&glance, &service.bucket, unknown, DATA).await;
+    adopt(&config, &glance, 0, &["--apply"]);
+    glance.sql(&format!("UPDATE images SET checksum = '{}' WHERE id = '{id}'", md5(DATA))).await;
+    adopt(&config, &glance, 0, &["--apply"]);
+    let digests = "SELECT digests FROM blobs WHERE state = 'live'";
+    let digests: Value = service.database.client().await.query_one(digests, &[]).await.unwrap().get(0);
+    assert_eq!(digests, json!({"md5": md5(DATA)}));
 }
