@@ -107,7 +107,7 @@ def refusal(values):
     """Why Helm refuses these values; none if it does not."""
     try:
         manifests(values)
-    except helm_python.HelmError as error:
+    except (helm_python.HelmError, yaml.YAMLError) as error:
         return str(error)
     return None
 

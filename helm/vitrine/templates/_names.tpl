@@ -32,7 +32,7 @@ app.kubernetes.io/component: {{ . }}
     "app.kubernetes.io/version" .root.Chart.AppVersion
     "app.kubernetes.io/part-of" "openstack"
     "app.kubernetes.io/managed-by" .root.Release.Service }}
-{{- mergeOverwrite (dict) $more .root.Values.commonLabels (default (dict) .labels) $fixed | toYaml }}
+{{- mergeOverwrite (dict) $more (default (dict) .root.Values.commonLabels) (default (dict) .labels) $fixed | toYaml }}
 {{- end }}
 
 {{/* dict root, component, name, and where wanted annotations, labels: the metadata of an object. */}}
@@ -41,7 +41,7 @@ name: {{ .name }}
 namespace: {{ .root.Release.Namespace }}
 labels:
   {{- include "vitrine.labels" . | nindent 2 }}
-{{- with mergeOverwrite (dict) .root.Values.commonAnnotations (default (dict) .annotations) }}
+{{- with mergeOverwrite (dict) (default (dict) .root.Values.commonAnnotations) (default (dict) .annotations) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -64,7 +64,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 
 {{- define "vitrine.image" -}}
 {{- $image := .Values.image }}
-{{- $name := ternary (printf "%s/%s" $image.registry $image.repository) $image.repository (ne $image.registry "") }}
+{{- $name := ternary (printf "%s/%s" $image.registry $image.repository) $image.repository (ne (default "" $image.registry) "") }}
 {{- if $image.digest }}
 {{- printf "%s@%s" $name $image.digest }}
 {{- else }}

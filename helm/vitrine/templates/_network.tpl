@@ -37,7 +37,7 @@
     {{- if .rule.to }}
     {{- toYaml .rule.to | nindent 4 }}
     {{- else if .public }}
-    {{- include "vitrine.addresses" (dict "denied" (concat (include "vitrine.privateNetworks" .root | fromJsonArray) .root.Values.networkPolicy.deniedAddresses)) | nindent 4 }}
+    {{- include "vitrine.addresses" (dict "denied" (concat (include "vitrine.privateNetworks" .root | fromJsonArray) (default (list) .root.Values.networkPolicy.deniedAddresses))) | nindent 4 }}
     {{- else }}
     {{- include "vitrine.anywhere" .root | nindent 4 }}
     {{- end }}

@@ -33,7 +33,7 @@
 {{/* What tells the releases apart that push to one collector: together with the name of the service, the job that their
      metrics have in Prometheus. */}}
 {{- define "vitrine.serviceNamespace" -}}
-{{- default (printf "%s/%s" .Release.Namespace .Release.Name) (get .Values.otlp.resourceAttributes "service.namespace") }}
+{{- default (printf "%s/%s" .Release.Namespace .Release.Name) (get (default (dict) .Values.otlp.resourceAttributes) "service.namespace") }}
 {{- end }}
 
 {{- define "vitrine.otlp" -}}
@@ -49,7 +49,7 @@
   value: {{ $otlp.endpoint | quote }}
 {{- $attributes := list (printf "k8s.namespace.name=%s" .root.Release.Namespace) "k8s.pod.name=$(POD_NAME)" "k8s.pod.uid=$(POD_UID)" "k8s.node.name=$(NODE_NAME)" }}
 {{- $attributes = append $attributes (printf "service.namespace=%s" (include "vitrine.serviceNamespace" .root)) }}
-{{- range $key, $value := omit $otlp.resourceAttributes "service.namespace" }}
+{{- range $key, $value := omit (default (dict) $otlp.resourceAttributes) "service.namespace" }}
 {{- $attributes = append $attributes (printf "%s=%v" $key $value) }}
 {{- end }}
 - name: OTEL_RESOURCE_ATTRIBUTES
@@ -154,7 +154,7 @@ image: {{ include "vitrine.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 args: {{ toJson .args }}
 securityContext:
-  {{- toYaml .root.Values.securityContext | nindent 2 }}
+  {{- default (dict) .root.Values.securityContext | toYaml | nindent 2 }}
 env:
   {{- include "vitrine.env" . | trim | nindent 2 }}
 {{- with .root.Values.extraEnvFrom }}
@@ -162,7 +162,7 @@ envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 resources:
-  {{- toYaml .resources | nindent 2 }}
+  {{- default (dict) .resources | toYaml | nindent 2 }}
 volumeMounts:
   {{- include "vitrine.volumeMounts" . | trim | nindent 2 }}
 {{- end }}
@@ -173,7 +173,7 @@ automountServiceAccountToken: false
 # variables for every Service of the namespace are of no use here
 enableServiceLinks: false
 securityContext:
-  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+  {{- default (dict) .Values.podSecurityContext | toYaml | nindent 2 }}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -198,7 +198,7 @@ tolerations:
 {{- define "vitrine.podLabels" -}}
 {{- $fixed := include "vitrine.selectorLabels" . | fromYaml }}
 {{- $version := dict "app.kubernetes.io/version" .root.Chart.AppVersion }}
-{{- mergeOverwrite (dict) $version .root.Values.commonLabels (default (dict) .labels) $fixed | toYaml }}
+{{- mergeOverwrite (dict) $version (default (dict) .root.Values.commonLabels) (default (dict) .labels) $fixed | toYaml }}
 {{- end }}
 
 {{/* What rolls the pods: files that are read once. Of Secrets, whose content is not for annotations, the cluster is asked
@@ -370,7 +370,7 @@ spec:
       annotations:
         {{- /* a key may stand there once: what rolls the pods is the chart's, the rest the operator's */}}
         {{- $checksums := include "vitrine.checksums" $root | fromYaml }}
-        {{- mergeOverwrite (dict "kubectl.kubernetes.io/default-container" "vitrine") $values.podAnnotations $checksums | toYaml | nindent 8 }}
+        {{- mergeOverwrite (dict "kubectl.kubernetes.io/default-container" "vitrine") (default (dict) $values.podAnnotations) $checksums | toYaml | nindent 8 }}
     spec:
       {{- include "vitrine.podBasics" $root | trim | nindent 6 }}
       serviceAccountName: {{ include "vitrine.serviceAccountName" $root }}
