@@ -103,10 +103,10 @@ def notes(values):
     return next(text for template, text in rendered.items() if template.endswith("NOTES.txt"))
 
 
-def refusal(values):
+def refusal(values, release=RELEASE):
     """Why Helm refuses these values; none if it does not."""
     try:
-        manifests(values)
+        manifests(values, release)
     except (helm_python.HelmError, yaml.YAMLError) as error:
         return str(error)
     return None

@@ -76,6 +76,7 @@
 
 {{/* Says what is missing or does not fit before anything is installed. */}}
 {{- define "vitrine.validate" -}}
+{{- include "vitrine.refuseNames" . }}
 {{- $config := include "vitrine.config" . | fromJson }}
 {{- $database := default (dict) $config.database }}
 {{- if not $database.url_file }}

@@ -15,10 +15,22 @@
 {{- end }}
 {{- end }}
 
+{{/* Judges what comes of release and overrides, as a release may be called 2nd or a.b, which no Service may. */}}
+{{- define "vitrine.refuseNames" -}}
+{{- $fullname := include "vitrine.fullname" . }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname) }}
+{{- fail (printf "the objects would be called %q, but a Service takes lower-case letters, digits and hyphens only, a letter first and no hyphen last: set fullnameOverride, or change nameOverride or the name of the release" $fullname) }}
+{{- end }}
+{{- $name := include "vitrine.name" . }}
+{{- if not (regexMatch "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$" $name) }}
+{{- fail (printf "the label app.kubernetes.io/name would be %q, but labels take letters, digits, hyphens, underscores and dots only, a letter or digit first and last: change nameOverride" $name) }}
+{{- end }}
+{{- end }}
+
 {{/* What selectors go by. These never change: a Deployment cannot change its selector. */}}
 {{- define "vitrine.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "vitrine.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "vitrine.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- with .component }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
