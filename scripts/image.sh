@@ -26,7 +26,9 @@ for option in "$@"; do
 done
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 revision=$(git rev-parse HEAD)
-[ -z "$(git status --porcelain --untracked-files=no)" ] || revision+=-changed
+# of all that a build reads, with files that no commit has
+changes=$(git status --porcelain -- Cargo.toml Cargo.lock src deploy/Dockerfile)
+[ -z "$changes" ] || revision+=-changed
 
 exec docker buildx build --file deploy/Dockerfile --platform "${PLATFORMS:-linux/amd64,linux/arm64}" \
   --build-arg VERSION="$version" --build-arg REVISION="$revision" \
