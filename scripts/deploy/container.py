@@ -112,8 +112,22 @@ def dependency_layer(text):
             yield f"the layer of dependencies has {sorted(there)}, while the manifest names {sorted(wanted)}"
 
 
+# in the place of git: one commit, and changes where a file lies beside it
+GIT = """#!/bin/bash
+here=${0%/*}
+case "$*" in
+  "rev-parse HEAD") echo REVISION ;;
+  "log -1 --format=%cI") echo CREATED ;;
+  "status --porcelain -- "*) printf '%s\\n' "${@:4}" >"$here/asked"; [ ! -e "$here/changes" ] || echo "?? src/new.sql" ;;
+  *) echo "not expected: git $*" >&2; exit 1 ;;
+esac
+"""
+REVISION, CREATED = "0123456789abcdef0123456789abcdef01234567", "2026-01-02T03:04:05+00:00"
+
+
 def recipe(text):
-    """What `make image` asks of docker, whose place a script takes that writes down its arguments."""
+    """What `make image` asks of docker. In the place of docker and git are scripts: one that writes down its arguments, and
+    one that knows a commit, as these files may lie where no repository is, or somebody else's."""
     def make(*said, path, **environment):
         command = ["make", "--no-print-directory", "image", *said]
         done = subprocess.run(command, cwd=ROOT, env={"PATH": path, **environment}, capture_output=True, text=True, check=False)
@@ -122,9 +136,11 @@ def recipe(text):
     image = "IMAGE=registry.example.org/vitrine:1"
     with tempfile.TemporaryDirectory() as place:
         place = pathlib.Path(place)
-        for tool in ("bash", "make", "git", "sed", "head", "basename", "dirname"):
+        for tool in ("bash", "make", "sed", "head", "basename", "dirname"):
             (place / tool).symlink_to(shutil.which(tool))
-        docker = place / "docker"
+        docker, git = place / "docker", place / "git"
+        git.write_text(GIT.replace("REVISION", REVISION).replace("CREATED", CREATED))
+        git.chmod(0o755)
         refused = [("without docker", [image], "no docker"), ("without a name", [], "IMAGE is not set")]
         for case, said, reason in refused:
             status, _, errors = make(*said, path=str(place))
@@ -146,8 +162,18 @@ def recipe(text):
         for argument in arguments.keys() - set(re.findall(r"^ARG (\w+)", text, re.M)):
             yield f"make image gives {argument}, which deploy/Dockerfile does not take"
         manifest = re.search(r'^version = "(.*)"$', (ROOT / "Cargo.toml").read_text(), re.M)[1]
-        if arguments.get("VERSION") != manifest or len(arguments.get("REVISION", "")) < 40 or not arguments.get("CREATED"):
+        labels = {"VERSION": manifest, "REVISION": REVISION, "CREATED": CREATED}
+        if not labels.items() <= arguments.items():
             yield f"make image labels it {arguments}"
+        read = {word for keyword, rest in instructions(text) if keyword == "COPY" and "--from" not in rest
+                for word in rest.split()[:-1]} | {"deploy/Dockerfile"}
+        looked = set((place / "asked").read_text().splitlines()) if (place / "asked").exists() else set()
+        if looked != read:
+            yield f"make image looks for changes in {sorted(looked)}, while a build reads {sorted(read)}"
+        (place / "changes").touch()
+        _, said, _ = make(image, path=str(place))
+        if f"REVISION={REVISION}-changed" not in said.splitlines():
+            yield f"make image does not say that files are changed: {said}"
         _, said, _ = make(image, "ARGS=--output type=oci,dest=image.tar", path=str(place))
         if "--push" in said.splitlines():
             yield "make image pushes what is to go elsewhere"
