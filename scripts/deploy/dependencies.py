@@ -13,6 +13,8 @@ from license_expression import Licensing
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
+# the service has several hundred
+LEAST = 100
 
 
 def cargo(*arguments):
@@ -61,6 +63,10 @@ def main():
         packages = resolved(target)
         checked.update(package["id"] for package in packages)
         found.update(problems(packages, rules))
+        # a tree that is read wrongly leaves nothing to find a problem in
+        names = {package["name"] for package in packages}
+        if "vitrine" not in names or len(names) < LEAST:
+            found.add(f"{target}: only {len(names)} packages were found, {'with' if 'vitrine' in names else 'without'} vitrine itself")
     for problem in sorted(found):
         print(problem, file=sys.stderr)
     if found:
