@@ -129,22 +129,27 @@ const POINTS: &[(&str, Deed, &str)] = &[
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_point_leaves_nothing_behind() {
     let seed = seed("R-02");
-    let world = World::new().await;
-    let survivor = Server::start(&world.config()).await;
-    let clients = Clients::new();
-    let (world_ref, clients_ref, survivor_ref) = (&world, &clients, &survivor);
-    stream::iter(POINTS.iter().enumerate())
-        .for_each_concurrent(3, |(number, (point, deed, expected))| async move {
-            let seed = seed.wrapping_add(number as u64);
+    let (world, clients) = (World::new().await, Clients::new());
+    // nobody sweeps meanwhile: what a replica is about to remove could be gone before it reaches its point
+    let (world_ref, clients_ref) = (&world, &clients);
+    let crashed: Vec<_> = stream::iter((0..).zip(POINTS))
+        .map(|(number, (point, deed, expected))| async move {
+            let seed = seed.wrapping_add(number);
             let id = crash_at(world_ref, clients_ref, point, *deed, seed).await;
             println!("R-02: {point} {deed:?}: image {id}");
-            clients_ref.await_status(survivor_ref.api, &id, &[expected]).await;
-            if *expected == "active" {
-                // nobody was told, but the commit counts
-                clients_ref.keep(Kept::new(&id, &deed.data(seed)));
-            }
+            (id, seed, deed, expected)
         })
+        .buffer_unordered(3)
+        .collect()
         .await;
+    let survivor = Server::start(&world.config()).await;
+    for (id, seed, deed, expected) in crashed {
+        clients.await_status(survivor.api, &id, &[expected]).await;
+        if *expected == "active" {
+            // nobody was told, but the commit counts
+            clients.keep(Kept::new(&id, &deed.data(seed)));
+        }
+    }
     world.assert_invariant(&[survivor.api], &clients).await;
 }
 
