@@ -228,7 +228,7 @@ impl Store {
         }
     }
 
-    /// Bytes of the object at `key`, if there is one; for the audit.
+    /// Bytes of the object at `key`, if there is one; for the scrub.
     ///
     /// # Errors
     /// Those of the store.

@@ -1,4 +1,4 @@
-//! Listing of a store, page by page: what it really holds, for the audit against the ledger.
+//! Listing of a store, page by page: what it really holds, for the scrub against the ledger.
 
 use aws_sdk_s3::primitives::DateTime;
 use time::OffsetDateTime;

@@ -10,7 +10,6 @@
 //!   the pool nor a short restart of the server becomes an error of a request (see `retry`).
 
 pub mod adoption;
-pub mod audit;
 pub mod blobs;
 pub mod copies;
 pub mod error;
@@ -29,6 +28,7 @@ pub mod migrate;
 mod pool;
 mod retry;
 pub mod row;
+pub mod scrub;
 pub mod sweep;
 mod table;
 mod task_list;

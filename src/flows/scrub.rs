@@ -1,4 +1,4 @@
-//! The audit of a store against the ledger: by construction it finds nothing.
+//! The scrub of a store against the ledger: by construction it finds nothing.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ const PAGE: i64 = 1000;
 /// Objects younger than this are never deleted: their row may have been written after the ledger was read.
 const YOUNGEST_ORPHAN: Duration = Duration::days(1);
 
-/// What the audit of one store found.
+/// What the scrub of one store found.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct ScrubReport {
     /// Store id.

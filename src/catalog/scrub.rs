@@ -1,4 +1,4 @@
-//! What the audit of a store against the ledger asks besides pages of the ledger.
+//! What a scrub of a store asks besides pages of the ledger.
 
 use time::OffsetDateTime;
 
