@@ -21,10 +21,21 @@ pub struct Hook {
     record: Arc<Record>,
 }
 
+/// Which requests are refused, with 500.
+#[derive(Default, Clone, Copy)]
+pub enum Refusals {
+    /// None.
+    #[default]
+    Never,
+    /// The very first.
+    First,
+    /// Every second one about an event, beginning with the first.
+    EverySecond,
+}
+
 #[derive(Default)]
 struct Record {
-    /// Every this many requests one is refused; 0: none is.
-    refusals: usize,
+    refusals: Refusals,
     seen: Mutex<Vec<Value>>,
     taken: Mutex<Vec<Value>>,
 }
@@ -35,12 +46,12 @@ struct Answer(Arc<Record>);
 impl Hook {
     /// A server that takes everything.
     pub async fn start() -> Self {
-        Self::refusing(0).await
+        Self::refusing(Refusals::Never).await
     }
 
-    /// A server that refuses the first of every `every` requests with 500.
-    pub async fn refusing(every: usize) -> Self {
-        let record = Arc::new(Record { refusals: every, ..Record::default() });
+    /// A server that refuses some requests.
+    pub async fn refusing(refusals: Refusals) -> Self {
+        let record = Arc::new(Record { refusals, ..Record::default() });
         let server = MockServer::start().await;
         Mock::given(method("POST"))
             .and(path("/events"))
@@ -91,8 +102,14 @@ impl Respond for Answer {
             return ResponseTemplate::new(401);
         }
         let mut seen = record.seen.lock().unwrap();
+        let earlier = seen.iter().filter(|other| other["message_id"] == envelope["message_id"]).count();
+        let refused = match record.refusals {
+            Refusals::Never => false,
+            Refusals::First => seen.is_empty(),
+            Refusals::EverySecond => earlier % 2 == 0,
+        };
         seen.push(envelope.clone());
-        if record.refusals > 0 && seen.len() % record.refusals == 1 {
+        if refused {
             return ResponseTemplate::new(500);
         }
         record.taken.lock().unwrap().push(envelope);
