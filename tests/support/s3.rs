@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
@@ -26,6 +27,8 @@ use uuid::Uuid;
 use vitrine::config;
 use vitrine::dev::s3::{S3Server, ServiceError};
 use vitrine::dev::{s3, scratch_dir};
+
+use super::PATIENCE;
 
 const ACCESS_KEY: &str = "test-access";
 const SECRET_KEY: &str = "test-secret";
@@ -131,7 +134,8 @@ impl Drop for TestBucket {
     }
 }
 
-/// A client for the endpoint of a [`TestBucket`] or a [`FaultyS3`]; it does not repeat what failed.
+/// A client for the endpoint of a [`TestBucket`] or a [`FaultyS3`]; it does not repeat what failed, and is in no hurry:
+/// the three seconds that it would give a connection pass on a busy machine.
 pub fn client_at(endpoint: &str) -> Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -139,6 +143,8 @@ pub fn client_at(endpoint: &str) -> Client {
         .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
         .endpoint_url(endpoint)
         .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(PATIENCE).build())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .force_path_style(true);
     Client::from_conf(config.build())
 }
@@ -327,7 +333,9 @@ impl Service<Request<Incoming>> for Layer {
                     let _ = response.into_body().collect().await;
                     Err("answer lost".into())
                 }
-                Fault::Truncate(left) => Ok(response.map(|body| Truncated { body, left }.boxed_unsync())),
+                Fault::Truncate(left) => {
+                    Ok(response.map(|body| Truncated { body, left, flushed: false }.boxed_unsync()))
+                }
                 _ => Ok(response.map(|body| body.map_err(ServiceError::from).boxed_unsync())),
             }
         })
@@ -376,10 +384,11 @@ fn operation(request: &Request<Incoming>) -> &'static str {
     }
 }
 
-/// A body that fails after `left` bytes.
+/// A body that fails once `left` bytes are sent.
 struct Truncated {
     body: s3s::Body,
     left: usize,
+    flushed: bool,
 }
 
 impl Body for Truncated {
@@ -390,6 +399,12 @@ impl Body for Truncated {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ServiceError>>> {
+        if self.left == 0 && !self.flushed {
+            // an error takes along what is not sent yet, and it is sent when there is nothing to add to it
+            self.flushed = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if self.left == 0 {
             return Poll::Ready(Some(Err("truncated".into())));
         }
