@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -28,8 +28,8 @@ pub struct SecretFiles {
 /// Secrets in force, in the order they were given.
 #[derive(Debug, Clone)]
 pub struct Current {
-    /// The secrets.
-    pub values: Vec<SecretString>,
+    /// The secrets; shared, as every use of a store or of the database asks for them.
+    pub values: Arc<[SecretString]>,
     /// When they came into force here.
     pub since: Instant,
 }
@@ -46,9 +46,9 @@ struct State {
 impl SecretFiles {
     /// Begins with secrets as they were read when the service started. `name` says in log lines what they are for.
     pub fn new(name: impl Into<String>, secrets: Vec<(Option<PathBuf>, SecretString)>) -> Self {
-        let (files, values) = secrets.into_iter().unzip();
+        let (files, values): (_, Vec<_>) = secrets.into_iter().unzip();
         let now = Instant::now();
-        let current = Current { values, since: now };
+        let current = Current { values: values.into(), since: now };
         let state = State { current, next: None, next_look: now + LOOK_EVERY, complained: false };
         Self { name: name.into(), files, state: Mutex::new(state) }
     }
@@ -80,7 +80,8 @@ impl SecretFiles {
                 let since = seen.unwrap_or(now);
                 if age >= SETTLED || now - since >= SETTLED {
                     info!("{}: new credentials were read from their files", self.name);
-                    (state.current, state.complained) = (Current { values, since: now }, false);
+                    (state.current, state.complained) =
+                        (Current { values: values.into(), since: now }, false);
                 } else {
                     state.next = Some((values, since));
                 }
@@ -127,10 +128,7 @@ fn since(changed: SystemTime) -> Duration {
 }
 
 fn same(one: &[SecretString], other: &[SecretString]) -> bool {
-    let texts = |secrets: &[SecretString]| {
-        secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect::<Vec<_>>()
-    };
-    texts(one) == texts(other)
+    one.iter().map(SecretString::expose_secret).eq(other.iter().map(SecretString::expose_secret))
 }
 
 #[cfg(test)]
