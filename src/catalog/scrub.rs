@@ -9,7 +9,7 @@ use super::{Catalog, Error, ErrorKind, Result};
 impl Catalog {
     /// The object at a key, in any state.
     pub async fn blob_at(&self, store: &str, key: &str) -> Result<Option<Blob>> {
-        Ok(row::blobs(&self.rows(sql!(select "blob" "blob_at"), &[&store, &key]).await?)?.pop())
+        Ok(self.blobs_at(&[store], key).await?.pop())
     }
 
     /// The objects at a key of any of these stores, in any state.

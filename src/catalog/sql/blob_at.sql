@@ -1,2 +1,0 @@
-FROM blobs
-WHERE store = $1 AND key = $2
