@@ -1,7 +1,7 @@
 //! `vitrine dev` as a process.
 
 use std::fs::{self, File};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use vitrine::config::Config;
@@ -9,7 +9,7 @@ use vitrine::config::Config;
 use crate::support::db::{TestDatabase, test_database};
 use crate::support::eventually;
 use crate::support::file::ScratchFile;
-use crate::support::server::vitrine;
+use crate::support::server::{Running, vitrine};
 
 /// A directory to develop in, with a database from elsewhere.
 struct Directory {
@@ -41,15 +41,6 @@ impl Directory {
         })
         .await;
         running
-    }
-}
-
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

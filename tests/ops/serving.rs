@@ -1,6 +1,6 @@
 //! `serve` and `worker` as processes: draining, the operators' port, and who does background work.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -12,7 +12,7 @@ use crate::support::api::{ADMIN, Answer, OCTETS, OWNER, Request, new_id};
 use crate::support::db::{TestDatabase, test_database};
 use crate::support::file::ScratchFile;
 use crate::support::s3::{TestBucket, test_bucket};
-use crate::support::server::{Server, Signal, vitrine};
+use crate::support::server::{Running, Server, Signal, vitrine};
 use crate::support::{config, eventually};
 
 async fn parts() -> (TestDatabase, TestBucket, Config) {
@@ -129,24 +129,13 @@ async fn probes_and_metrics_have_a_port_of_their_own() {
     .await;
 }
 
-/// `vitrine worker`, killed when dropped.
-struct Worker(Child);
-
-impl Worker {
-    fn start(config: &Config, scratch: &ScratchFile) -> Self {
-        let mut config = config.clone();
-        // any free port: nobody asks this one
-        config.server.ops_bind = "127.0.0.1:0".parse().unwrap();
-        let mut command = vitrine(&config, scratch.dir());
-        Self(command.arg("worker").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// `vitrine worker`.
+fn start_worker(config: &Config, scratch: &ScratchFile) -> Running {
+    let mut config = config.clone();
+    // any free port: nobody asks this one
+    config.server.ops_bind = "127.0.0.1:0".parse().unwrap();
+    let mut command = vitrine(&config, scratch.dir());
+    Running(command.arg("worker").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
 #[tokio::test]
@@ -169,7 +158,7 @@ async fn a_worker_runs_tasks_where_serve_runs_none() {
     let client = database.client().await;
     assert_eq!(client.query_one(untouched, &[]).await.unwrap().get::<_, i64>(0), 1);
     let scratch = ScratchFile::new("unused", "");
-    let mut worker = Worker::start(&config, &scratch);
+    let mut worker = start_worker(&config, &scratch);
     let active = "SELECT count(*) FROM images WHERE status = 'active'";
     eventually("the copy is made", async || {
         (client.query_one(active, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())

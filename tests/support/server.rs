@@ -162,6 +162,16 @@ impl Drop for Server {
     }
 }
 
+/// A process that is killed when this is dropped.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The binary with `config` in a file under `dir` and nothing of this process's environment that concerns it.
 pub fn vitrine(config: &Config, dir: &Path) -> Command {
     let file = dir.join("config.toml");
