@@ -189,19 +189,22 @@ fn answer(
 ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<> {
     // before anything is awaited: from here on the wire lets the service take its time
     let running = exchange.begin();
+    let exchange = Arc::clone(exchange);
     let refusal = refusal(exchange.take_ambiguous(), request.headers());
     let mut request = request.map(|body| {
-        if body.is_end_stream() {
-            exchange.body_ended();
-        }
-        Body::new(Question { body, exchange: Arc::clone(exchange) })
+        exchange.set_unread(!body.is_end_stream());
+        Body::new(Question { body, exchange: Arc::clone(&exchange) })
     });
     request.extensions_mut().insert(peer);
     async move {
-        let response = match refusal {
+        let mut response = match refusal {
             Some(refusal) => refusal,
             None => router.oneshot(request).await?,
         };
+        if exchange.is_unread() {
+            // what is still to come would be taken for the next request; a client that knows does not send one
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response.map(|body| Answer { body, _running: running }))
     }
 }
@@ -240,7 +243,7 @@ impl http_body::Body for Question {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(cx));
         if frame.is_none() || this.body.is_end_stream() {
-            this.exchange.body_ended();
+            this.exchange.set_unread(false);
         }
         Poll::Ready(frame)
     }

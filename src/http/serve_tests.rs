@@ -241,18 +241,54 @@ async fn a_client_that_leaves_in_the_middle_fails_the_body() {
     }
 }
 
-/// A refusal reaches a client that sends on without listening.
+/// A refusal reaches a client that sends on without listening, whatever it sends: empty lines do not end a head here.
 #[tokio::test]
 async fn an_early_refusal_is_not_lost_in_a_reset() {
-    let router = Router::new().route("/", post(|| async { StatusCode::PAYLOAD_TOO_LARGE }));
+    for body in [&b"\0\0\0"[..], b"x\n\n", b"\r\n\r"] {
+        let gate = Arc::new(Notify::new());
+        let open = Arc::clone(&gate);
+        let refuse = move || async move {
+            open.notified().await;
+            StatusCode::PAYLOAD_TOO_LARGE
+        };
+        let server = Server::start(Router::new().route("/", post(refuse)), LIMITS).await;
+        let mut socket = server.connect().await;
+        let piece = body.repeat(1 << 15);
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", piece.len() * 256);
+        socket.write_all(head.as_bytes()).await.unwrap();
+        // there to be read when the answer is
+        socket.write_all(&piece).await.unwrap();
+        gate.notify_one();
+        for _ in 1..256 {
+            socket.write_all(&piece).await.expect("the connection was reset");
+        }
+        let answer = until_closed(&mut socket).await;
+        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("Connection: close"), "{answer}");
+    }
+}
+
+/// A connection is kept where nothing of a body is left, and given up, with notice, where something is.
+#[tokio::test]
+async fn an_unread_body_ends_the_connection() {
+    let router = hello().route("/refused", post(|| async { StatusCode::FORBIDDEN }));
     let server = Server::start(router, LIMITS).await;
     let mut socket = server.connect().await;
-    socket.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 33554432\r\n\r\n").await.unwrap();
-    let piece = vec![0; 1 << 20];
-    for _ in 0..32 {
-        socket.write_all(&piece).await.expect("the connection was reset");
+    for request in [
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        "POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let answer = until(&mut socket, "\r\n\r\n").await;
+        assert!(!answer.contains("Connection: close"), "{answer}");
     }
-    assert!(until_closed(&mut socket).await.starts_with("HTTP/1.1 413 "));
+    for framing in ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
+    {
+        let mut socket = server.connect().await;
+        socket.write_all(format!("POST /refused HTTP/1.1\r\nHost: a\r\n{framing}").as_bytes()).await.unwrap();
+        let answer = until(&mut socket, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("Connection: close"), "{answer}");
+        assert_eq!(until_closed(&mut socket).await, "");
+    }
 }
 
 /// A47: a reader that stands still loses its response, which frees what the response holds.

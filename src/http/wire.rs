@@ -42,9 +42,15 @@ impl Exchange {
         self.ambiguous.swap(false, Ordering::Relaxed)
     }
 
-    /// The request's body has been read to its end.
-    pub(super) fn body_ended(&self) {
-        self.unread.store(false, Ordering::Relaxed);
+    /// Whether something of the request's body is still to be read.
+    pub(super) fn set_unread(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Relaxed);
+    }
+
+    /// See [`Exchange::set_unread`]. Once such a request is answered, nothing that follows is a head: the connection
+    /// can only be closed.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 
     fn is_running(&self) -> bool {
@@ -120,7 +126,7 @@ impl<S> Wire<S> {
             self.phase = Phase::Request;
             let HeadScan { length, encoding, .. } = self.scan;
             self.exchange.ambiguous.store(length && encoding, Ordering::Relaxed);
-            self.exchange.unread.store(length || encoding, Ordering::Relaxed);
+            self.exchange.set_unread(length || encoding);
         }
     }
 
@@ -143,14 +149,14 @@ impl<S> Wire<S> {
     /// Whether bytes of the peer may be on their way that nobody will read.
     fn left_unread(&self) -> bool {
         let head = self.phase == Phase::Head && self.scan.started;
-        head || self.exchange.unread.load(Ordering::Relaxed)
+        head || self.exchange.is_unread()
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.exchange.is_running() {
+        if this.exchange.is_running() || this.exchange.is_unread() {
             this.phase = Phase::Request;
             return Pin::new(&mut this.socket).poll_read(cx, buf);
         }
