@@ -15,7 +15,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -190,7 +191,8 @@ fn answer(
     // before anything is awaited: from here on the wire lets the service take its time
     let running = exchange.begin();
     let exchange = Arc::clone(exchange);
-    let refusal = refusal(exchange.take_ambiguous(), request.headers());
+    let version = request.version();
+    let refusal = refusal(exchange.take_ambiguous(), version, request.headers());
     let mut request = request.map(|body| {
         exchange.set_unread(!body.is_end_stream());
         Body::new(Question { body, exchange: Arc::clone(&exchange) })
@@ -203,23 +205,53 @@ fn answer(
         };
         if exchange.is_unread() {
             // what is still to come would be taken for the next request; a client that knows does not send one
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            close(version, &mut response);
         }
         Ok(response.map(|body| Answer { body, _running: running }))
     }
 }
 
+/// Says that the connection ends with this answer to a request of `version`.
+fn close(version: Version, response: &mut Response) {
+    // the library adds `keep-alive` to an answer of a later version than the request's
+    *response.version_mut() = version;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Whether a body is coded in another way than in chunks alone, which nothing here undoes (RFC 9112 §6.1).
+fn is_coded(headers: &HeaderMap) -> bool {
+    let coding = headers.get(header::TRANSFER_ENCODING);
+    coding.is_some_and(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Whether it is not clear which host is asked (RFC 9112 §3.2).
+fn is_without_host(version: Version, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            let bytes = host.as_bytes();
+            !bytes.is_empty() && (bytes.contains(&b'@') || Authority::try_from(bytes).is_err())
+        }
+        (None, _) => version == Version::HTTP_11,
+        (Some(_), Some(_)) => true,
+    }
+}
+
 /// The answer to a head that is readable and yet not acceptable.
-fn refusal(ambiguous: bool, headers: &HeaderMap) -> Option<Response> {
+fn refusal(ambiguous: bool, version: Version, headers: &HeaderMap) -> Option<Response> {
     let (status, text) = if ambiguous {
-        (StatusCode::BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other")
+        (StatusCode::BAD_REQUEST, "the length of the body is told more than once")
+    } else if is_coded(headers) {
+        (StatusCode::NOT_IMPLEMENTED, "the only Transfer-Encoding is chunked")
+    } else if is_without_host(version, headers) {
+        (StatusCode::BAD_REQUEST, "a request needs one Host")
     } else if headers.iter().any(|(name, value)| name.as_str().len() + value.len() > MAX_HEADER) {
         (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "a header is longer than 16 KiB")
     } else {
         return None;
     };
     let mut response = (status, text).into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    close(version, &mut response);
     Some(response)
 }
 

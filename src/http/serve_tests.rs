@@ -164,6 +164,7 @@ async fn ambiguous_lengths_are_refused() {
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
         "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5\r\nContent-Length: 5",
         "Content-Length: 5, 5",
         "Content-Length: -1",
         "Transfer-Encoding: gzip",
@@ -171,6 +172,40 @@ async fn ambiguous_lengths_are_refused() {
         let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n0\r\n\r\n");
         let answer = server.exchange(request.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{head}: {answer}");
+    }
+}
+
+/// A coding that nobody undoes would make coded bytes an image (RFC 9112 §6.1).
+#[tokio::test]
+async fn bodies_are_coded_in_chunks_alone() {
+    let server = Server::start(hello(), LIMITS).await;
+    for coding in ["gzip, chunked", "chunked, chunked", "CHUNKED"] {
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\nConnection: close\r\n\r\n");
+        let answer = server.exchange(format!("{head}1\r\nx\r\n0\r\n\r\n").as_bytes()).await;
+        let due = if coding == "CHUNKED" { "HTTP/1.1 200 " } else { "HTTP/1.1 501 " };
+        assert!(answer.starts_with(due), "{coding}: {answer}");
+    }
+}
+
+/// RFC 9112 §3.2
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let server = Server::start(hello(), LIMITS).await;
+    for (version, hosts, due) in [
+        ("1.1", "", "400"),
+        ("1.1", "Host: a\r\nHost: a\r\n", "400"),
+        ("1.1", "Host: a b\r\n", "400"),
+        ("1.1", "Host: a/../b\r\n", "400"),
+        ("1.1", "Host: user@a\r\n", "400"),
+        ("1.1", "Host: a:9292\r\n", "200"),
+        ("1.1", "Host: [::1]:9292\r\n", "200"),
+        ("1.1", "Host:\r\n", "200"),
+        ("1.0", "", "200"),
+    ] {
+        let request = format!("GET / HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+        let answer = server.exchange(request.as_bytes()).await;
+        assert_eq!(answer.get(9..12), Some(due), "{version} {hosts}: {answer}");
     }
 }
 
@@ -187,7 +222,9 @@ async fn bad_chunk_sizes_fail_the_body() {
 #[tokio::test]
 async fn heads_have_limits() {
     let server = Server::start(hello(), LIMITS).await;
-    let with = |headers: String| format!("GET / HTTP/1.1\r\nConnection: close\r\n{headers}\r\n").into_bytes();
+    let with = |headers: String| {
+        format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n").into_bytes()
+    };
     let many = |n| (0..n).map(|i| format!("x-{i}: 1\r\n")).collect::<String>();
     let long = |n| format!("x: {}\r\n", "y".repeat(n));
     assert!(server.exchange(&with(many(200))).await.starts_with("HTTP/1.1 200 "));
@@ -289,6 +326,22 @@ async fn an_unread_body_ends_the_connection() {
         assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("Connection: close"), "{answer}");
         assert_eq!(until_closed(&mut socket).await, "");
     }
+    let head = b"POST /refused HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc";
+    let answer = server.exchange(head).await;
+    assert!(answer.contains("Connection: close\r\n"), "{answer}");
+}
+
+/// The first line may be too long to end in what a socket holds.
+#[tokio::test]
+async fn a_refused_target_is_not_lost_in_a_reset() {
+    let server = Server::start(hello(), LIMITS).await;
+    let mut socket = server.connect().await;
+    socket.write_all(b"GET /?").await.unwrap();
+    for _ in 0..32 {
+        socket.write_all(&[b'a'; 1 << 20]).await.expect("the connection was reset");
+    }
+    let answer = until_closed(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 431 ") || answer.starts_with("HTTP/1.1 414 "), "{answer}");
 }
 
 /// A47: a reader that stands still loses its response, which frees what the response holds.
