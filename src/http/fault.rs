@@ -151,9 +151,10 @@ enum Form {
 impl Form {
     /// What the request prefers; HTML where it takes both alike, text where it takes neither or says nothing.
     fn of(headers: &HeaderMap) -> Self {
-        let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let html = quality(accept, "text", "html");
-        let json = quality(accept, "application", "json");
+        let lines = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+        let accept = lines.collect::<Vec<_>>().join(",").to_ascii_lowercase();
+        let html = quality(&accept, "text", "html");
+        let json = quality(&accept, "application", "json");
         match (html > 0.0, json > 0.0) {
             (true, _) if html >= json => Self::Html,
             (_, true) => Self::Json,
@@ -183,7 +184,7 @@ impl Form {
     }
 }
 
-/// How much an `Accept` value wants a media type: the quality of the most specific range that covers it (RFC 9110
+/// How much an `Accept` value, in lower case, wants a media type: the quality of the most specific range that covers it (RFC 9110
 /// §12.5.1).
 fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
     let mut best = (0, 0.0);

@@ -36,10 +36,14 @@ pub fn base(server: &config::Server, headers: &HeaderMap, peer: IpAddr) -> LinkB
     if let Some(endpoint) = &server.public_endpoint {
         return LinkBase { origin: endpoint.trim_end_matches('/').to_owned(), prefix: String::new() };
     }
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+    // of several proxies the outermost comes first
+    let text = |name: &str| {
+        let value = headers.get(name).and_then(|v| v.to_str().ok())?;
+        value.split(',').next().map(str::trim).filter(|first| !first.is_empty())
+    };
     let trusted = is_trusted(&server.trusted_proxies, peer);
     let forwarded = |name: &str, parameter: &str| {
-        let own = text(name).or_else(|| forwarded(text(FORWARDED.as_str())?, parameter));
+        let own = text(name).or_else(|| forwarded(headers.get(FORWARDED)?.to_str().ok()?, parameter));
         own.filter(|_| trusted)
     };
     let scheme = match forwarded("x-forwarded-proto", "proto") {

@@ -206,6 +206,25 @@ async fn v1_264_which_error_wins() {
     assert_eq!(service.count_images().await, count);
 }
 
+/// RFC 9110 §5.3 and §8.3.1: lines of a header are one list, and names of media types have no case.
+#[tokio::test]
+async fn accept_has_lines_and_no_case() {
+    let service = Service::start().await;
+    let path = format!("/v1/images/{}", new_id());
+    for (lines, due) in [
+        (&["TEXT/HTML"][..], "text/html; charset=UTF-8"),
+        (&["Application/JSON"], "application/json"),
+        (&["text/plain", "application/json"], "application/json"),
+    ] {
+        let mut request = service.head(&path).by(OWNER);
+        for line in lines {
+            request = request.header("Accept", *line);
+        }
+        let answer = request.send().await.expect(404);
+        assert_eq!(answer.header("content-type").as_deref(), Some(due), "{lines:?}");
+    }
+}
+
 #[tokio::test]
 async fn v1_265_denied_policies_hide_what_is_missing() {
     let rules = r#"{"download_image": "!", "delete_image": "!", "modify_image": "!", "modify_member": "!",
