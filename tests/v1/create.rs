@@ -210,7 +210,7 @@ async fn v1_117_v1_118_and_v1_119_ids_of_the_client() {
     again_by(ADMIN).send().await.expect(409);
     assert_eq!(service.status(&id).await, "deleted");
 
-    for wrong in ["not-a-uuid", "42", ""] {
+    for wrong in ["not-a-uuid", "42"] {
         let answer = service.post("/v1/images").by(OWNER).meta("id", wrong).send().await;
         answer.expect_text(400, "Invalid image id format");
     }

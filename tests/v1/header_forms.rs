@@ -63,6 +63,40 @@ async fn v1_227_a_header_sent_twice_is_joined() {
     let service = Service::start().await;
     let image = service.image(OWNER, None, &[("property-a", "1"), ("property-a", "2"), ("name", "x")]).await;
     assert_eq!(image["properties"], json!({"a": "1,2"}));
+    // in two spellings too
+    let request = service.post("/v1/images").by(OWNER).meta("property-b-c", "1").meta("property-b_c", "2");
+    assert_eq!(request.send().await.expect(201).image()["properties"], json!({"b_c": "1,2"}));
+    let request = service.post("/v1/images").by(OWNER).meta("min-disk", "1").meta("min_disk", "2");
+    request.send().await.expect(400);
+}
+
+/// images-v1.md §3.2 rule 4
+#[tokio::test]
+async fn an_empty_id_or_store_is_none() {
+    let service = Service::start().await;
+    let image = service.image(OWNER, Some(b"abc"), &[("id", ""), ("store", "")]).await;
+    assert_eq!(image["status"], json!("active"));
+    let path = format!("/v1/images/{}", image["id"].as_str().unwrap());
+    service.put(&path).by(OWNER).meta("store", "").send().await.expect(200);
+    service
+        .put(&path)
+        .by(OWNER)
+        .meta("id", "")
+        .send()
+        .await
+        .expect_text(403, "Forbidden to modify 'id' of image.");
+}
+
+/// images-v1.md §3.1: what others than administrators say of the owner is passed over, whatever it is.
+#[tokio::test]
+async fn an_owner_that_counts_for_nothing_is_not_judged() {
+    let service = Service::start().await;
+    let long = "x".repeat(256);
+    let image = service.image(OWNER, None, &[("owner", &long)]).await;
+    let path = format!("/v1/images/{}", image["id"].as_str().unwrap());
+    let changed = service.put(&path).by(OWNER).meta("owner", &long).send().await.expect(200).image();
+    assert_eq!(changed["owner"], image["owner"]);
+    service.put(&path).by(ADMIN).meta("owner", &long).send().await.expect(400);
 }
 
 #[tokio::test]

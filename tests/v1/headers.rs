@@ -261,9 +261,17 @@ async fn v1_050_percent_sequences_are_decoded_for_glanceclient_only() {
     }
     let client = Some("python-glanceclient");
     assert_eq!(stored(&service, client, "a%20b").await, pair("a b", "c/d"));
+    assert_eq!(stored(&service, Some("x keystoneauth1/5.6.0"), "a%20b").await, pair("a b", "c/d"));
     assert_eq!(stored(&service, client, "%C3%A9").await, pair("é", "c/d"));
+    // addresses, whose colon it encodes too, like any other value
+    for name in ["x-glance-api-copy-from", "x-image-meta-location"] {
+        let request =
+            service.post("/v1/images").by(OWNER).header("User-Agent", "python-glanceclient").formats();
+        let answer = request.header(name, "gopher%3A//example.com/a%20b").send().await;
+        answer.expect_text(400, "External sources are not supported: 'gopher://example.com/a b'");
+    }
     // what is no valid encoding of text stays as it is
-    for name in ["100%", "%zz", "%FF"] {
+    for name in ["100%", "%zz", "%FF", "a%20b%zz"] {
         assert_eq!(stored(&service, client, name).await, pair(name, "c/d"));
     }
     let off = Service::start_with(|config| config.server.v1_percent_decode = PercentDecode::Off).await;

@@ -1,5 +1,7 @@
 //! `x-image-meta-*` headers ⇄ domain (images-v1.md §3).
 
+use std::collections::BTreeMap;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
@@ -33,12 +35,11 @@ pub struct Metadata {
 pub fn parse(headers: &HeaderMap, decode: PercentDecode) -> Result<Metadata> {
     let decode = decode == PercentDecode::Auto && sent_by_glanceclient(headers);
     let mut metadata = Metadata::default();
-    for name in headers.keys() {
-        let folded = name.as_str().replace('_', "-");
+    for (folded, Sent { name, values }) in folded(headers) {
         if folded == "x-glance-api-copy-from" {
-            metadata.copy_from = Some(text(headers, name, false)?);
+            metadata.copy_from = Some(text(name, &values, decode)?);
         } else if let Some(rest) = folded.strip_prefix(META) {
-            let value = text(headers, name, decode)?;
+            let value = text(name, &values, decode)?;
             let field = rest.replace('-', "_");
             match field.strip_prefix("property_") {
                 Some(property) if !property.is_empty() => {
@@ -64,20 +65,48 @@ pub fn is_true(value: &str) -> bool {
     matches!(value.trim().to_ascii_lowercase().as_str(), "1" | "t" | "true" | "on" | "y" | "yes")
 }
 
+/// A metadata header as it was sent.
+struct Sent<'a> {
+    /// In its first spelling.
+    name: &'a HeaderName,
+    /// Of all spellings.
+    values: Vec<&'a HeaderValue>,
+}
+
+/// The metadata headers under their folded names: spellings of one name are one header.
+fn folded(headers: &HeaderMap) -> BTreeMap<String, Sent<'_>> {
+    let mut all = BTreeMap::new();
+    for (name, value) in headers {
+        let folded = name.as_str().replace('_', "-");
+        if folded.starts_with(META) || folded == "x-glance-api-copy-from" {
+            all.entry(folded).or_insert_with(|| Sent { name, values: Vec::new() }).values.push(value);
+        }
+    }
+    all
+}
+
 // newer clients encode header values, and only they do (images-v1.md §13)
 fn sent_by_glanceclient(headers: &HeaderMap) -> bool {
     let agent = headers.get(http::header::USER_AGENT).and_then(|v| v.to_str().ok());
-    agent.is_some_and(|a| a.starts_with("python-glanceclient"))
+    agent.is_some_and(|a| a.starts_with("python-glanceclient") || a.contains("keystoneauth"))
 }
 
+/// Text without its percent-encoding, or as it is where that is not what it has.
 fn percent_decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
+    let encoded = text.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    match percent_decode_str(text).decode_utf8() {
+        Ok(decoded) if encoded => decoded.into_owned(),
+        _ => text.to_owned(),
+    }
 }
 
 /// All values of a header, joined by commas, as text.
-fn text(headers: &HeaderMap, name: &HeaderName, decode: bool) -> Result<String> {
+fn text(name: &HeaderName, values: &[&HeaderValue], decode: bool) -> Result<String> {
     let mut joined = String::new();
-    for (n, value) in headers.get_all(name).iter().enumerate() {
+    for (n, value) in values.iter().enumerate() {
         let value = std::str::from_utf8(value.as_bytes())
             .map_err(|_| Error::invalid(format!("Bad header: {name} is not UTF-8")))?;
         if n > 0 {
@@ -127,7 +156,7 @@ fn set(metadata: &mut Metadata, field: &str, name: &HeaderName, value: String) -
         "checksum" => attributes.checksum = Some(nullable(value)),
         "created_at" | "updated_at" | "deleted_at" => check_time(&value, field)?,
         "location" => metadata.location = Some(value),
-        "store" => metadata.store = Some(value),
+        "store" => metadata.store = nullable(value),
         "deleted" | "copy_from" | "uri" => {}
         _ => return Err(Error::invalid(format!("Bad header: {name}"))),
     }

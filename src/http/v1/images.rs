@@ -110,12 +110,10 @@ pub async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Fault> {
-    let (metadata, sources) = read(&api.flows.config, &headers, body)?;
+    let (metadata, sources) = read(&api.flows.config, &call, &headers, body)?;
     let mut attributes = metadata.attributes;
-    if !call.caller.is_admin {
-        // API parity: what others say of the owner is passed over
-        attributes.owner = None;
-    }
+    // an empty id is none; on an update it would be another than the image's
+    attributes.id = attributes.id.filter(|id| !id.is_empty());
     let new = NewImage { attributes, sources, size_unless_known: Some(0), refused: None };
     let image = api.flows.create_image(&call, new).await?;
     // API parity: what the creator sent is shown whole, also where reading it is protected
@@ -147,7 +145,7 @@ pub async fn update(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Fault> {
-    let (metadata, sources) = read(&api.flows.config, &headers, body)?;
+    let (metadata, sources) = read(&api.flows.config, &call, &headers, body)?;
     let purge_properties = sources.data.is_none() && asks_to_purge(&headers);
     let change = ImageChange { attributes: metadata.attributes, sources, purge_properties };
     let image = api.flows.update_image(&call, &id, change).await?;
@@ -211,8 +209,12 @@ pub async fn delete(State(api): State<Api>, call: Call, Path(id): Path<String>) 
 
 /// Metadata headers and body of a create or update, checked as far as they can be without the image
 /// (images-v1.md §5.3 steps 2 to 4).
-fn read(config: &Config, headers: &HeaderMap, body: Body) -> Result<(Metadata, Sources)> {
+fn read(config: &Config, call: &Call, headers: &HeaderMap, body: Body) -> Result<(Metadata, Sources)> {
     let mut metadata = headers::parse(headers, config.server.v1_percent_decode)?;
+    if !call.caller.is_admin {
+        // API parity: what others say of the owner is passed over
+        metadata.attributes.owner = None;
+    }
     metadata.attributes.settle(&config.images.disk_formats, &config.images.container_formats)?;
     let length = body::length(headers);
     let announced = length.filter(|n| *n > 0).or(metadata.attributes.size.and_then(|n| n.try_into().ok()));
