@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
 use crate::blobs;
+use crate::catalog::blobs::Blob;
 use crate::domain::image::{Image, Status};
 use crate::domain::policy::Target;
 use crate::error::{Error, ErrorKind, Result};
@@ -152,8 +153,7 @@ impl Flows {
         });
         let mut last = None;
         for blob in &copies {
-            let etag = blob.etag.as_deref();
-            match self.open_object(&blob.store, &blob.key, etag, size(image), range.clone()).await {
+            match self.open_object(image, blob, range.clone()).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = Some(error),
             }
@@ -176,34 +176,33 @@ impl Flows {
         Err(failed)
     }
 
-    async fn open_object(
-        &self,
-        store: &str,
-        key: &str,
-        etag: Option<&str>,
-        size: u64,
-        range: Range<u64>,
-    ) -> Result<DataStream> {
-        let unknown = || Error::internal(format!("store {store} is not configured"));
-        let store = self.stores.get(store).ok_or_else(unknown)?;
-        let reader = store.read(key, etag, size, range).await.map_err(|error| match error.kind {
-            blobs::ErrorKind::NotFound => {
-                Error::not_found("The data of the image could not be found.").with_source(error)
-            }
-            blobs::ErrorKind::Unavailable => {
-                Error::unavailable("The image storage is not available.", RETRY_AFTER).with_source(error)
-            }
-            blobs::ErrorKind::Denied => {
-                Error::invalid("The image storage refuses to be read.").with_source(error)
-            }
-            _ => Error::internal(error),
-        })?;
+    /// Opens `range` of one object. An administrator of v1 may give an image another size than its data have: what is
+    /// there is sent, and the stream fails where it ends early.
+    async fn open_object(&self, image: &Image, blob: &Blob, range: Range<u64>) -> Result<DataStream> {
+        let unknown = || Error::internal(format!("store {} is not configured", blob.store));
+        let store = self.stores.get(&blob.store).ok_or_else(unknown)?;
+        let held = blob.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_else(|| size(image));
+        let there = range.start.min(held)..range.end.min(held);
+        let etag = blob.etag.as_deref();
+        let reader =
+            store.read(&blob.key, etag, held, there.clone()).await.map_err(|error| match error.kind {
+                blobs::ErrorKind::NotFound => {
+                    Error::not_found("The data of the image could not be found.").with_source(error)
+                }
+                blobs::ErrorKind::Unavailable => {
+                    Error::unavailable("The image storage is not available.", RETRY_AFTER).with_source(error)
+                }
+                blobs::ErrorKind::Denied => {
+                    Error::invalid("The image storage refuses to be read.").with_source(error)
+                }
+                _ => Error::internal(error),
+            })?;
         let metrics = self.metrics.clone();
         let id = store.id.to_string();
         let counted = reader.into_stream().map(move |frame| {
             frame.inspect(|bytes| metrics.download_bytes(&id, bytes.len() as u64)).map_err(Error::internal)
         });
-        Ok(counted.boxed())
+        Ok(if there == range { counted.boxed() } else { exactly(range.end - range.start, counted.boxed()) })
     }
 
     async fn open_location(&self, image: &Image, url: &str, range: Range<u64>) -> Result<DataStream> {
@@ -263,10 +262,10 @@ fn exactly(size: u64, inner: DataStream) -> DataStream {
         match inner.next().await {
             Some(Ok(frame)) => match left.checked_sub(frame.len() as u64) {
                 Some(left) => Some((Ok(frame), Some((inner, left)))),
-                None => Some((Err(Error::internal("remote data is longer than announced")), None)),
+                None => Some((Err(Error::internal("the data are longer than announced")), None)),
             },
             Some(Err(error)) => Some((Err(error), None)),
-            None if left > 0 => Some((Err(Error::internal("remote data ended early")), None)),
+            None if left > 0 => Some((Err(Error::internal("the data ended early")), None)),
             None => None,
         }
     });

@@ -53,6 +53,7 @@ impl Flows {
         self.allow_new(call, &attributes)?;
         self.allow_sources(call, &sources)?;
         self.allow_content(call, &attributes, refused)?;
+        self.check_store(&sources)?;
         let mut sources = self.check_sources(call, sources, attributes.size)?;
         self.measure_remote(&mut sources).await?;
         if sources.remote_size.is_some() {

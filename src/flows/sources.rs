@@ -94,7 +94,17 @@ impl Flows {
         Ok(())
     }
 
-    /// Rows 9 to 13 of images-v1.md §5.3: location policy, addresses, store.
+    /// Row 12 of images-v1.md §5.3. An update judges the store only when it fills the image (§3.1, §5.6).
+    pub(crate) fn check_store(&self, sources: &Sources) -> Result<()> {
+        match &sources.store {
+            Some(store) if self.store_id(store).is_none() => {
+                Err(Error::invalid(format!("Required store {store} is invalid")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Rows 9 to 11 and 13 of images-v1.md §5.3: location policy, addresses.
     pub(crate) fn check_sources(
         &self,
         call: &Call,
@@ -109,11 +119,6 @@ impl Flows {
         let copy_from = sources.copy_from.as_deref().map(|url| self.check_url(url)).transpose()?;
         if let Some(url) = sources.location.as_deref().filter(|_| !self.config.import.allow_http_locations) {
             return Err(not_supported(url));
-        }
-        if let Some(store) = &sources.store
-            && self.store_id(store).is_none()
-        {
-            return Err(Error::invalid(format!("Required store {store} is invalid")));
         }
         let Sources { data, store, .. } = sources;
         Ok(CheckedSources { data, location, copy_from, store, remote_size: None, announced_size })

@@ -117,6 +117,33 @@ async fn v1_150_v1_151_and_v1_152_size_and_checksum_are_locked_but_for_administr
     }
 }
 
+/// §8.2: another size than that of the data is the administrator's word, not a fault of the service.
+#[tokio::test]
+async fn what_is_there_is_sent_under_another_size() {
+    let service = Service::start().await;
+    let id = service.image_id(OWNER, Some(b"abc"), &[]).await;
+    service.put(&path(&id)).by(ADMIN).meta("size", "2").send().await.expect(200);
+    assert_eq!(service.get(&path(&id)).by(OWNER).send().await.expect(200).body, b"ab");
+    service.put(&path(&id)).by(ADMIN).meta("size", "9").send().await.expect(200);
+    let data = format!("/v2/images/{id}/file");
+    let part = service.get(&data).by(OWNER).header("Range", "bytes=1-2").send().await.expect(206);
+    assert_eq!(part.body, b"bc");
+}
+
+/// §3.1 and §5.6: a store matters where data are uploaded.
+#[tokio::test]
+async fn a_store_counts_for_uploads_alone() {
+    let service = Service::start().await;
+    let id = service.image_id(OWNER, Some(b"abc"), &[]).await;
+    put(&service, &id).meta("store", "tape").send().await.expect(200);
+    let id = service.image_id(OWNER, None, &[]).await;
+    let request = put(&service, &id).meta("store", "tape").meta("name", "kept").formats().data(b"abc");
+    request.send().await.expect_text(400, "Store for scheme tape not found");
+    assert_eq!(service.record(&id).await["name"], "kept");
+    let request = service.post("/v1/images").by(OWNER).meta("store", "tape");
+    request.send().await.expect_text(400, "Required store tape is invalid");
+}
+
 #[tokio::test]
 async fn v1_153_and_v1_154_status_and_id_do_not_change() {
     let service = Service::start().await;
