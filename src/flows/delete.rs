@@ -27,7 +27,7 @@ impl Flows {
         for _ in 0..DELETE_TRIES {
             let found = self.find_for(call, id, "delete_image").await?;
             let image = &found.image;
-            check_deletable(image)?;
+            check_deletable(image, self.config.images.delayed_delete)?;
             if call.dialect == Dialect::V1 && found.access != Access::Write {
                 return Err(refuse_stranger(image, "delete"));
             }
@@ -125,8 +125,9 @@ impl Flows {
     }
 }
 
-fn check_deletable(image: &Image) -> Result<()> {
-    if image.status == Status::Deleted {
+/// Rows 3 to 5 of images-v1.md §7. Where deletes are not delayed, an image whose data are being removed is deleted.
+fn check_deletable(image: &Image, delayed: bool) -> Result<()> {
+    if image.status == Status::Deleted || (image.status == Status::PendingDelete && !delayed) {
         return Err(Error::not_found(format!("Image {} not found.", image.id)));
     }
     if image.protected {

@@ -235,7 +235,7 @@ pub(crate) fn may_write(caller: &Caller) -> Result<()> {
 /// For a caller who can see the image but has no say in it: 403 where its existence is public, else 404.
 pub(crate) fn refuse_stranger(image: &Image, action: &str) -> Error {
     use crate::domain::image::Visibility::{Community, Public};
-    if matches!(image.visibility, Public | Community) && image.owner.is_some() {
+    if matches!(image.visibility, Public | Community) {
         Error::forbidden(format!("Forbidden to {action} image: {}", image.id))
     } else {
         Error::not_found(format!("Image with identifier {} not found", image.id))

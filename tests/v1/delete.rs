@@ -37,6 +37,17 @@ async fn v1_169_and_v1_171_a_deleted_image_is_gone_for_all_but_administrators() 
     service.assert_settled().await;
 }
 
+/// V1-171, while the store still removes the data of an image that is deleted without delay
+#[tokio::test]
+async fn an_image_whose_data_are_being_removed_is_gone() {
+    let service = Service::start().await;
+    let id = service.image_id(OWNER, Some(b"abc"), &[]).await;
+    service
+        .sql(&format!("UPDATE images SET status = 'pending_delete', deleted_at = now() WHERE id = '{id}'"))
+        .await;
+    service.delete(&path(&id)).by(ADMIN).send().await.expect_text(404, &format!("Image {id} not found."));
+}
+
 #[tokio::test]
 async fn v1_170_an_unknown_image_cannot_be_deleted() {
     let service = Service::start().await;

@@ -414,4 +414,29 @@ async fn v1_260_an_image_without_owner() {
     put(&service, &id, OTHER, "quin", "").await.expect(404);
     assert!(service.members(&id, OTHER).await.is_empty());
     assert_eq!(service.record(&id).await, before);
+
+    // everybody knows of one that is public (§6.1 row 17, §7 row 6)
+    let sent = [("owner", ""), ("is_public", "True")];
+    let path = format!("/v1/images/{}", service.image_id(ADMIN, None, &sent).await);
+    service
+        .put(&path)
+        .by(OTHER)
+        .meta("name", "x")
+        .send()
+        .await
+        .expect_text(403, "Forbidden to update image: ");
+    service.delete(&path).by(OTHER).send().await.expect_text(403, "Forbidden to delete image: ");
+}
+
+/// No project can have such a name (§9.6, §9.8).
+#[tokio::test]
+async fn a_null_character_names_no_member() {
+    let service = Service::start().await;
+    let id = service.image_id(OWNER, None, &[]).await;
+    let answer = service.delete(&member_of(&id, "%00")).by(OWNER).send().await;
+    answer.expect_text(404, "Membership could not be found.");
+    for caller in [OWNER, ADMIN] {
+        let answer = service.get("/v1/shared-images/%00").by(caller).send().await.expect(200);
+        assert_eq!(answer.json()["shared_images"], serde_json::json!([]));
+    }
 }
