@@ -67,9 +67,24 @@ impl Catalog {
     /// Writes all changeable attributes of `image`, if the row still has `image.revision`; `status` and data
     /// attributes of an upload in progress are left to their own statements (here: everything but `status`,
     /// `os_hash_*`, `created_at`, `deleted_at`). Sets `updated_at`, raises `revision`. None: somebody was faster.
+    ///
+    /// A change of the owner is for [`Catalog::give_image`].
     pub async fn update_image(&self, image: &Image) -> Result<Option<Image>> {
         let row = UpdatedRow::of(image);
         self.change_image(sql!("update_image" returning "image"), &row.values()).await
+    }
+
+    /// As [`Catalog::update_image`] for an image that changes hands: its objects are charged to the new owner, as
+    /// images-v2.md §11.7 wants it. What the new owner may use is not judged.
+    pub async fn give_image(&self, image: &Image) -> Result<Option<Image>> {
+        let give = || async {
+            let mut connection = self.connection().await?;
+            let transaction = connection.transaction().await?;
+            let Some(given) = update(&transaction, image).await? else { return Ok(None) };
+            commit(transaction).await?;
+            Ok(Some(given))
+        };
+        self.run(ONCE, give).await
     }
 
     /// Moves the image to `to` if it is in one of `from`. None: it is not.
@@ -240,11 +255,13 @@ pub(super) async fn insert(transaction: &Transaction<'_>, image: &Image, count_l
     Ok(row::image(&inserted)?)
 }
 
-/// [`Catalog::update_image`] as part of a transaction.
+/// [`Catalog::give_image`] as part of a transaction.
 pub(super) async fn update(transaction: &Transaction<'_>, image: &Image) -> Attempt<Option<Image>> {
     let row = UpdatedRow::of(image);
     let updated = super::row(transaction, sql!("update_image" returning "image"), &row.values()).await?;
-    Ok(updated.as_ref().map(row::image).transpose()?)
+    let Some(updated) = updated else { return Ok(None) };
+    super::execute(transaction, sql!("charge_blobs"), &[&image.id.0, &image.owner]).await?;
+    Ok(Some(row::image(&updated)?))
 }
 
 /// How long a task that others ended stays to be seen.

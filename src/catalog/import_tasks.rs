@@ -240,16 +240,8 @@ impl Catalog {
                 lock_owner(&transaction, owner).await?;
                 judge(&transaction, owner, 0, write.reserve, write.quota).await?;
             }
-            let values: super::Values<'_> = &[
-                &write.blob_id,
-                &id.0,
-                &owner,
-                &write.store,
-                &write.key,
-                &reserve,
-                &task.id,
-                &seconds(write.lease),
-            ];
+            let values: super::Values<'_> =
+                &[&write.blob_id, &id.0, &write.store, &write.key, &reserve, &task.id, &seconds(write.lease)];
             super::execute(&transaction, sql!("insert_task_blob"), values).await?;
             if !holds(&transaction, task).await? {
                 return Ok(false);

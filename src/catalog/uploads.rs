@@ -165,15 +165,26 @@ impl Catalog {
             let Some(begun) = super::row(&transaction, start, &[&image, &status]).await? else {
                 return not_queued(&transaction, upload).await;
             };
+            // its row is locked only now: whoever has got it meanwhile is charged
+            let begun = row::image(&begun)?;
             let (on_failure, lease) = (upload.on_failure.as_str(), seconds(upload.lease));
             super::execute(
                 &transaction,
                 sql!("insert_blob"),
-                &[&upload.blob_id, &image, &owner, &upload.store, &upload.key, &reserve, &on_failure, &lease],
+                &[
+                    &upload.blob_id,
+                    &image,
+                    &begun.owner,
+                    &upload.store,
+                    &upload.key,
+                    &reserve,
+                    &on_failure,
+                    &lease,
+                ],
             )
             .await?;
             commit(transaction).await?;
-            Ok(Started::Begun(row::image(&begun)?))
+            Ok(Started::Begun(begun))
         };
         self.run(REPEATABLE, start).await
     }

@@ -189,7 +189,7 @@ impl Flows {
                 ));
             }
             let changed = self.changed(call, &found, &attributes, purge_properties)?;
-            if let Some(image) = self.catalog.update_image(&changed).await? {
+            if let Some(image) = self.store_changed(&found.image, &changed).await? {
                 return if image.status == Status::Queued {
                     self.fill(call, image, sources).await
                 } else {
@@ -199,6 +199,15 @@ impl Flows {
             found = self.find(call, id).await?;
         }
         Err(Error::new(ErrorKind::Concurrent, "Image operation conflicts"))
+    }
+
+    /// Writes a record that was `before`. None: somebody was faster.
+    pub(super) async fn store_changed(&self, before: &Image, changed: &Image) -> Result<Option<Image>> {
+        Ok(if before.owner == changed.owner {
+            self.catalog.update_image(changed).await?
+        } else {
+            self.catalog.give_image(changed).await?
+        })
     }
 
     /// The record as it will be.

@@ -36,7 +36,7 @@ impl Flows {
                 return Ok(Patched { image: found.image, order: Vec::new() });
             }
             let (changed, edit) = self.patched(call, &found, patch, &mut measured).await?;
-            if let Some(patched) = self.store_patched(&changed, edit).await? {
+            if let Some(patched) = self.store_patched(&found.image, &changed, edit).await? {
                 return Ok(patched);
             }
         }
@@ -79,9 +79,14 @@ impl Flows {
     }
 
     /// Writes record and locations in one transaction. None: somebody was faster.
-    async fn store_patched(&self, changed: &Image, edit: Option<LocationEdit>) -> Result<Option<Patched>> {
+    async fn store_patched(
+        &self,
+        before: &Image,
+        changed: &Image,
+        edit: Option<LocationEdit>,
+    ) -> Result<Option<Patched>> {
         let Some(edit) = edit else {
-            let image = self.catalog.update_image(changed).await?;
+            let image = self.store_changed(before, changed).await?;
             return Ok(image.map(|image| Patched { image, order: Vec::new() }));
         };
         let (order, changes) = (edit.order(), edit.into_changes());

@@ -2,9 +2,11 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use vitrine::config::units::ByteSize;
 
-use super::{ADMIN, ALIEN, OWNER, READER, send};
+use super::{ADMIN, ALIEN, OWNER, READER, THIRD, send};
 use crate::support::api::{Answer, Service};
+use crate::support::v2::replace;
 
 const MIB: usize = 1 << 20;
 const FORMATS: [(&str, &str); 2] = [("disk_format", "raw"), ("container_format", "bare")];
@@ -149,4 +151,48 @@ async fn limits_hold_for_requests_at_once() {
     statuses.sort_unstable();
     assert_eq!(statuses, [204, 204, 204, 413, 413, 413, 413, 413]);
     service.assert_settled().await;
+}
+
+/// The storage quota of §11.7 is that of who owns the images now, whichever API moved them.
+#[tokio::test]
+async fn the_storage_quota_follows_the_owner() {
+    let service = Service::start_with(|config| config.limits.user_storage_quota = ByteSize(1000)).await;
+    let fits = async |caller: &str, status: u16| {
+        let id = queued(&service, caller).await;
+        upload(&service, caller, &id, 800).await.expect(status);
+        id
+    };
+    let moved = fits(OWNER, 204).await;
+    fits(OWNER, 413).await;
+    service.change(ADMIN, &moved, &[replace("/owner", "beta")]).await.expect(200);
+    fits(ALIEN, 413).await;
+    let second = fits(OWNER, 204).await;
+    fits(OWNER, 413).await;
+
+    service.put(&format!("/v1/images/{moved}")).by(ADMIN).meta("owner", "gamma").send().await.expect(200);
+    fits(THIRD, 413).await;
+    fits(ALIEN, 204).await;
+    fits(OWNER, 413).await;
+    send(&service, OWNER, "DELETE", &format!("/v2/images/{second}")).await.expect(204);
+    service.assert_settled().await;
+}
+
+/// As §11.7 also of a change that is made together with one of the locations.
+#[tokio::test]
+async fn the_storage_quota_follows_the_owner_with_the_locations() {
+    let service = Service::start_with(|config| {
+        config.limits.user_storage_quota = ByteSize(1000);
+        config.images.show_multiple_locations = true;
+    })
+    .await;
+    let id = queued(&service, OWNER).await;
+    upload(&service, OWNER, &id, 800).await.expect(204);
+    let mut locations = service.show(ADMIN, &id).await["locations"].clone();
+    locations[0]["metadata"] = json!({ "shelf": "3" });
+    let both = [replace("/owner", "beta"), replace("/locations", locations)];
+    service.change(ADMIN, &id, &both).await.expect(200);
+    let id = queued(&service, ALIEN).await;
+    upload(&service, ALIEN, &id, 800).await.expect(413);
+    let id = queued(&service, OWNER).await;
+    upload(&service, OWNER, &id, 800).await.expect(204);
 }
