@@ -26,10 +26,15 @@ pub struct ImageRow {
 /// What became of a delete.
 #[derive(Debug)]
 pub enum Deleted {
-    /// The row was not in the expected revision; nothing changed.
+    /// The row as it is now was not accepted, or is deleted already; nothing changed.
     Stale,
-    /// Deleted; these objects are garbage now and can be removed at once.
-    Done(Vec<Blob>),
+    /// Deleted.
+    Done {
+        /// Objects that are garbage now and can be removed at once.
+        garbage: Vec<Blob>,
+        /// The revision that the row is in now.
+        revision: i64,
+    },
 }
 
 impl Catalog {
@@ -96,18 +101,25 @@ impl Catalog {
         self.change_image(statement, &[&id.0, &from, &to.as_str()]).await
     }
 
-    /// Deletes the image if the row still has `revision`. With `delayed`, and if it has data of any kind, it
-    /// becomes `pending_delete` and keeps members, properties and data; else it becomes `deleted`, its members,
-    /// tags, properties and locations go, and its objects become garbage due now.
-    pub async fn delete_image(&self, id: ImageId, revision: i64, delayed: bool) -> Result<Deleted> {
+    /// Deletes the image if `accept` takes the row as it is once it is locked, when nobody can change it any more. With
+    /// `delayed`, and if it has data of any kind, it becomes `pending_delete` and keeps members, properties and data;
+    /// else it becomes `deleted`, its members, tags, properties and locations go, and its objects become garbage due
+    /// now.
+    pub async fn delete_image(
+        &self,
+        id: ImageId,
+        delayed: bool,
+        accept: impl Fn(&Image) -> bool,
+    ) -> Result<Deleted> {
         let delete = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
-            let Some(locked) = super::row(&transaction, sql!("lock_revision"), &[&id.0, &revision]).await?
-            else {
+            let locked = super::row(&transaction, sql!(select "image" "lock_whole_image"), &[&id.0]).await?;
+            let locked = locked.as_ref().map(row::image).transpose()?;
+            let Some(image) = locked.filter(|image| !image.is_deleted() && accept(image)) else {
                 return Ok(Deleted::Stale);
             };
-            let blobs = if delayed && locked.get("has_data") {
+            let garbage = if delayed && has_data(&transaction, &image).await? {
                 super::execute(&transaction, sql!("hide_image"), &[&id.0]).await?;
                 cancel_tasks(&transaction, &[id.0]).await?;
                 let unfinished = sql!("discard_unfinished_blobs" returning "blob");
@@ -116,7 +128,7 @@ impl Catalog {
                 bury(&transaction, &[id.0]).await?
             };
             commit(transaction).await?;
-            Ok(Deleted::Done(blobs))
+            Ok(Deleted::Done { garbage, revision: image.revision + 1 })
         };
         self.run(ONCE, delete).await
     }
@@ -262,6 +274,15 @@ pub(super) async fn update(transaction: &Transaction<'_>, image: &Image) -> Atte
     let Some(updated) = updated else { return Ok(None) };
     super::execute(transaction, sql!("charge_blobs"), &[&image.id.0, &image.owner]).await?;
     Ok(Some(row::image(&updated)?))
+}
+
+/// Whether an image, whose row is locked, has data of any kind.
+async fn has_data(transaction: &Transaction<'_>, image: &Image) -> Attempt<bool> {
+    if !matches!(image.status, Status::Active | Status::Deactivated) {
+        return Ok(false);
+    }
+    let found = super::row(transaction, sql!("has_data"), &[&image.id.0]).await?;
+    Ok(found.ok_or(ErrorKind::Internal)?.try_get("has_data")?)
 }
 
 /// How long a task that others ended stays to be seen.

@@ -9,14 +9,13 @@ use crate::blobs;
 use crate::catalog::blobs::Blob;
 use crate::catalog::images::Deleted;
 use crate::domain::image::{Access, Image, ImageId, Status};
+use crate::domain::member::Member;
 use crate::domain::policy::Dialect;
-use crate::error::{Chain, Error, ErrorKind, Result};
+use crate::error::{Chain, Error, Result};
 use crate::faultpoint;
 
-use super::{Call, Flows, may_write, refuse_stranger};
+use super::{CHANGE_TRIES, Call, Flows, Found, lost_race, may_write, refuse_stranger, target_of};
 
-/// How often a delete is judged anew when somebody else changed the record meanwhile.
-const DELETE_TRIES: usize = 4;
 /// How long an answer waits for the removal of objects; what is slower is finished in the background.
 const REMOVAL_WAIT: Duration = Duration::from_secs(5);
 
@@ -24,9 +23,9 @@ impl Flows {
     /// Deletes an image in the order of images-v1.md §7 and images-v2.md §12. The row stays, because ids stay taken.
     pub async fn delete_image(&self, call: &Call, id: &str) -> Result<()> {
         may_write(&call.caller)?;
-        for _ in 0..DELETE_TRIES {
+        for _ in 0..CHANGE_TRIES {
             let found = self.find_for(call, id, "delete_image").await?;
-            let image = &found.image;
+            let Found { image, membership, .. } = &found;
             check_deletable(image, self.config.images.delayed_delete)?;
             if call.dialect == Dialect::V1 && found.access != Access::Write {
                 return Err(refuse_stranger(image, "delete"));
@@ -35,26 +34,40 @@ impl Flows {
             let data = if delayed { Vec::new() } else { self.catalog.live_blobs(image.id).await? };
             // with data the image is only hidden at first, as its store may still refuse
             let hide = delayed || !data.is_empty();
-            if let Deleted::Done(garbage) = self.catalog.delete_image(image.id, image.revision, hide).await? {
+            let accept = |now: &Image| self.is_judged_alike(call, image, now, membership.as_ref());
+            if let Deleted::Done { garbage, revision } =
+                self.catalog.delete_image(image.id, hide, accept).await?
+            {
                 faultpoint::pass("delete.committed");
                 self.remove_soon(garbage).await;
                 return match data.first() {
-                    Some(blob) => self.remove_data(image, blob).await,
+                    Some(blob) => self.remove_data(image, revision, blob).await,
                     None => Ok(()),
                 };
             }
         }
-        Err(Error::new(ErrorKind::Concurrent, "Image operation conflicts"))
+        Err(lost_race(call))
     }
 
-    /// Removes the data of an image that is hidden already, and ends its record. A store that forbids the first removal
+    /// Whether a delete that is allowed of an image as it was `before` is allowed of it `now`, and means the same data.
+    /// Others may have tagged it, for instance, at any rate.
+    fn is_judged_alike(&self, call: &Call, before: &Image, now: &Image, membership: Option<&Member>) -> bool {
+        let standing = |image: &Image| (image.status, image.visibility, image.protected);
+        let target = call.target(target_of(now, membership));
+        now.revision == before.revision
+            || standing(now) == standing(before)
+                && now.owner == before.owner
+                && self.policy.rules().allows(call.dialect, "delete_image", &call.caller, &target)
+    }
+
+    /// Removes the data of an image that is hidden already, in this revision, and ends its record. A store that forbids the first removal
     /// gets the image back as it was (images-v1.md §7 row 9); any other trouble is the sweep's work, as is a crash in
     /// between.
-    async fn remove_data(&self, image: &Image, first: &Blob) -> Result<()> {
+    async fn remove_data(&self, image: &Image, revision: i64, first: &Blob) -> Result<()> {
         if let Some(store) = self.stores.get(&first.store)
             && let Ok(Err(error)) = timeout(REMOVAL_WAIT, store.remove(&first.key, None)).await
             && error.kind == blobs::ErrorKind::Denied
-            && self.catalog.undelete_image(image.id, image.revision + 1, image.status).await?.is_some()
+            && self.catalog.undelete_image(image.id, revision, image.status).await?.is_some()
         {
             return Err(
                 Error::forbidden(format!("Forbidden to delete image: {}", image.id)).with_source(error)

@@ -11,15 +11,12 @@ use crate::domain::policy::{Dialect, Target};
 use crate::domain::protection::Operation;
 use crate::domain::query::ImageQuery;
 use crate::domain::quota;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::faultpoint;
 
 use super::quotas::name_limit;
 use super::sources::Sources;
-use super::{Call, Flows, Found, may_write, refuse_stranger};
-
-/// How often an update is computed anew when somebody else changed the record meanwhile.
-const UPDATE_TRIES: usize = 4;
+use super::{CHANGE_TRIES, Call, Flows, Found, lost_race, may_write, refuse_stranger};
 
 /// An image to create.
 #[derive(Default)]
@@ -181,7 +178,7 @@ impl Flows {
         let mut found = self.find(call, id).await?;
         check_state(call, &found.image, &attributes, sources.has_data())?;
         let sources = self.check_sources(call, sources, attributes.size)?;
-        for _ in 0..UPDATE_TRIES {
+        for _ in 0..CHANGE_TRIES {
             check_state(call, &found.image, &attributes, sources.has_data())?;
             if sources.names_url() && found.image.status != Status::Queued {
                 return Err(Error::invalid(
@@ -198,7 +195,7 @@ impl Flows {
             }
             found = self.find(call, id).await?;
         }
-        Err(Error::new(ErrorKind::Concurrent, "Image operation conflicts"))
+        Err(lost_race(call))
     }
 
     /// Writes a record that was `before`. None: somebody was faster.

@@ -53,7 +53,7 @@ use crate::domain::image::{Access, Image, ImageId, access, is_visible};
 use crate::domain::member::Member;
 use crate::domain::policy::{Dialect, Target};
 use crate::domain::schema::ImageSchema;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Fetcher;
 use crate::notify::Sink;
 use crate::policy::PolicyHandle;
@@ -61,6 +61,10 @@ use crate::telemetry::metrics::Metrics;
 
 /// What a client should wait before it tries again while a dependency is away.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How often a change is judged anew when somebody else changed the record meanwhile. Clients write in parallel, and each
+/// round lets at least one of them pass.
+const CHANGE_TRIES: usize = 64;
 
 /// One request on behalf of somebody.
 #[derive(Debug, Clone)]
@@ -214,6 +218,14 @@ impl Flows {
             Access::None => Err(unknown()),
             access => Ok(Found { image: row.image, access, membership: row.membership }),
         }
+    }
+}
+
+/// The refusal of a change that others forestalled again and again.
+fn lost_race(call: &Call) -> Error {
+    match call.dialect {
+        Dialect::V1 => Error::new(ErrorKind::Concurrent, "Image operation conflicts"),
+        Dialect::V2 => Error::conflict("The image was changed by others again and again."),
     }
 }
 

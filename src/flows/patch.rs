@@ -7,10 +7,7 @@ use crate::domain::patch::{Patch, Path, Permits};
 use crate::error::{Error, Result};
 
 use super::patch_locations::{LocationEdit, Measured};
-use super::{Call, Flows, Found, may_write, target_of};
-
-/// How often a patch is applied anew when somebody else changed the record meanwhile.
-const PATCH_TRIES: usize = 8;
+use super::{CHANGE_TRIES, Call, Flows, Found, lost_race, may_write, target_of};
 
 /// A record after a patch.
 pub struct Patched {
@@ -30,7 +27,7 @@ impl Flows {
     pub async fn patch_image(&self, call: &Call, id: &str, patch: &Patch) -> Result<Patched> {
         may_write(&call.caller)?;
         let mut measured = Measured::new();
-        for _ in 0..PATCH_TRIES {
+        for _ in 0..CHANGE_TRIES {
             let found = self.find_for(call, id, "modify_image").await?;
             if patch.is_empty() {
                 return Ok(Patched { image: found.image, order: Vec::new() });
@@ -40,7 +37,7 @@ impl Flows {
                 return Ok(patched);
             }
         }
-        Err(Error::conflict("The image was changed by others again and again."))
+        Err(lost_race(call))
     }
 
     /// Record and locations as they will be.

@@ -4,11 +4,7 @@ use crate::domain::image::Image;
 use crate::domain::{quota, text};
 use crate::error::{Error, Result};
 
-use super::{Call, Flows, may_write};
-
-/// How often a tag is set anew when somebody else changed the record meanwhile. Clients tag in parallel, and each round
-/// lets at least one of them pass.
-const TAG_TRIES: usize = 16;
+use super::{CHANGE_TRIES, Call, Flows, lost_race, may_write};
 
 impl Flows {
     /// Adds a tag; one that is there already changes nothing but `updated_at`, also at the quota.
@@ -48,14 +44,14 @@ impl Flows {
     /// judged again.
     async fn retag(&self, call: &Call, id: &str, change: impl Fn(&mut Image) -> Result<()>) -> Result<()> {
         may_write(&call.caller)?;
-        for _ in 0..TAG_TRIES {
+        for _ in 0..CHANGE_TRIES {
             let mut image = self.find_for(call, id, "modify_image").await?.image;
             change(&mut image)?;
             if self.catalog.update_image(&image).await?.is_some() {
                 return Ok(());
             }
         }
-        Err(Error::conflict("The image was changed by others again and again."))
+        Err(lost_race(call))
     }
 }
 

@@ -12,8 +12,8 @@ use super::{NO_LIMIT, World, image, world};
 
 async fn deleted(world: &World, id: ImageId, delayed: bool) -> Vec<vitrine::catalog::blobs::Blob> {
     let revision = world.get(id).await.revision;
-    match world.catalog.delete_image(id, revision, delayed).await.unwrap() {
-        Deleted::Done(blobs) => blobs,
+    match world.catalog.delete_image(id, delayed, |now| now.revision == revision).await.unwrap() {
+        Deleted::Done { garbage, .. } => garbage,
         Deleted::Stale => panic!("stale"),
     }
 }
@@ -167,7 +167,7 @@ async fn a_delete_takes_everything_but_the_row() {
     world.catalog.put_member(id, "m", None, false, NO_LIMIT).await.unwrap();
     let before = world.get(id).await;
     assert!(matches!(
-        world.catalog.delete_image(id, before.revision - 1, false).await.unwrap(),
+        world.catalog.delete_image(id, false, |now| now.revision == before.revision - 1).await.unwrap(),
         Deleted::Stale
     ));
     assert_eq!(world.get(id).await, before);
@@ -181,7 +181,7 @@ async fn a_delete_takes_everything_but_the_row() {
     assert_eq!((after.deleted_at, after.size), (Some(after.updated_at), Some(5)));
     assert!(world.catalog.members(id).await.unwrap().is_empty());
     assert!(world.catalog.memberships("m", None).await.unwrap().is_empty());
-    let again = world.catalog.delete_image(id, after.revision, false).await.unwrap();
+    let again = world.catalog.delete_image(id, false, |now| now.revision == after.revision).await.unwrap();
     assert!(matches!(again, Deleted::Stale));
 }
 

@@ -251,8 +251,12 @@ async fn deleted_images_are_listed_on_request_only_and_match_no_property() {
         let mut changed = active.clone();
         changed.properties.insert("k".to_owned(), Some("v".to_owned()));
         let changed = world.catalog.update_image(&changed).await.unwrap().unwrap();
-        let done = world.catalog.delete_image(active.id, changed.revision, delayed).await.unwrap();
-        assert!(matches!(done, Deleted::Done(_)));
+        let done = world
+            .catalog
+            .delete_image(active.id, delayed, |now| now.revision == changed.revision)
+            .await
+            .unwrap();
+        assert!(matches!(done, Deleted::Done { .. }));
         ids_of.push(active.id);
     }
     let present = world.queued("p").await;

@@ -135,8 +135,8 @@ async fn a_deleted_image_gets_no_members() {
     let world = world().await;
     let image = world.queued("p").await;
     assert!(matches!(
-        world.catalog.delete_image(image.id, image.revision, false).await.unwrap(),
-        Deleted::Done(_)
+        world.catalog.delete_image(image.id, false, |now| now.revision == image.revision).await.unwrap(),
+        Deleted::Done { .. }
     ));
     put(&world, image.id, "m", None).await;
     world.catalog.replace_members(image.id, &given(&[("m", None)]), None).await.unwrap();

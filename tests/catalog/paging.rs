@@ -50,8 +50,12 @@ async fn populate(world: &World, random: &mut StdRng) {
             world.execute(&set).await;
         }
         if random.random_bool(0.2) {
-            let done = world.catalog.delete_image(added.id, added.revision, false).await.unwrap();
-            assert!(matches!(done, Deleted::Done(_)));
+            let done = world
+                .catalog
+                .delete_image(added.id, false, |now| now.revision == added.revision)
+                .await
+                .unwrap();
+            assert!(matches!(done, Deleted::Done { .. }));
         }
     }
     // ties in time as well

@@ -92,7 +92,7 @@ async fn bytes_count_until_the_object_is_gone() {
     let world = world().await;
     let (active, _) = world.active("p", 60).await;
     let failed = start(&world, "p", 40, 100).await.unwrap();
-    world.catalog.delete_image(active.id, active.revision, false).await.unwrap();
+    world.catalog.delete_image(active.id, false, |now| now.revision == active.revision).await.unwrap();
     world.catalog.fail_upload(failed).await.unwrap();
     assert_eq!(world.catalog.storage_used("p").await.unwrap(), 100);
     assert_eq!(start(&world, "p", 1, 100).await.unwrap_err().kind, ErrorKind::QuotaExceeded);
@@ -115,7 +115,7 @@ async fn external_data_counts_while_its_image_is_there() {
     assert_eq!(register(second, -1).await.unwrap_err().kind, ErrorKind::OutOfRange);
     assert_eq!(start(&world, "p", 41, 100).await.unwrap_err().kind, ErrorKind::QuotaExceeded);
     assert_eq!(world.get(second).await.status, Status::Queued);
-    world.catalog.delete_image(active.id, active.revision, false).await.unwrap();
+    world.catalog.delete_image(active.id, false, |now| now.revision == active.revision).await.unwrap();
     assert_eq!(world.catalog.storage_used("p").await.unwrap(), 0);
 }
 
@@ -222,7 +222,7 @@ async fn usage_of_the_limits() {
     ];
     assert_eq!(usage, expected);
     // pending deletes do not count
-    world.catalog.delete_image(image.id, image.revision, true).await.unwrap();
+    world.catalog.delete_image(image.id, true, |now| now.revision == image.revision).await.unwrap();
     let usage = world.catalog.project_usage("p").await.unwrap();
     assert_eq!(usage[..1], [(Resource::SizeTotal, 5)]);
     assert_eq!(usage[2..3], [(Resource::CountTotal, 3)]);

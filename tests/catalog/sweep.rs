@@ -12,7 +12,10 @@ use super::{GRACE, LEASE, World, stored, world};
 
 async fn delete(world: &World, id: ImageId, delayed: bool) {
     let revision = world.get(id).await.revision;
-    assert!(matches!(world.catalog.delete_image(id, revision, delayed).await.unwrap(), Deleted::Done(_)));
+    assert!(matches!(
+        world.catalog.delete_image(id, delayed, |now| now.revision == revision).await.unwrap(),
+        Deleted::Done { .. }
+    ));
 }
 
 #[tokio::test]

@@ -24,7 +24,10 @@ fn active(finished: Finished) -> vitrine::domain::image::Image {
 
 async fn delete(world: &World, id: ImageId) {
     let revision = world.get(id).await.revision;
-    assert!(matches!(world.catalog.delete_image(id, revision, false).await.unwrap(), Deleted::Done(_)));
+    assert!(matches!(
+        world.catalog.delete_image(id, false, |now| now.revision == revision).await.unwrap(),
+        Deleted::Done { .. }
+    ));
 }
 
 #[tokio::test]
@@ -192,7 +195,7 @@ async fn a_delete_a_sweep_and_a_finish_at_once_agree() {
         let bytes = stored(5);
         let (finished, deleted, swept, failed) = tokio::join!(
             world.catalog.finish_upload(blob, &bytes, Quota::NONE),
-            world.catalog.delete_image(id, revision, false),
+            world.catalog.delete_image(id, false, |now| now.revision == revision),
             world.catalog.expire_uploads(100),
             async { if round % 2 == 0 { world.catalog.fail_upload(blob).await.map(drop) } else { Ok(()) } },
         );
