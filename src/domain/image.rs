@@ -245,7 +245,8 @@ pub fn is_visible(caller: &Caller, image: &Image, membership: Option<&Member>) -
     }
     match image.visibility {
         Visibility::Public | Visibility::Community => true,
-        Visibility::Shared => membership.is_some(),
+        // what nobody owns, nobody shares
+        Visibility::Shared => image.owner.is_some() && membership.is_some(),
         Visibility::Private => false,
     }
 }

@@ -202,6 +202,22 @@ async fn lists_of_those_who_are_of_no_project() {
     request.send().await.expect(403);
 }
 
+/// §18.1: what nobody owns is open to others only where it is public or community.
+#[tokio::test]
+async fn a_shared_image_that_nobody_owns_has_no_members_that_see_it() {
+    let service = Service::start().await;
+    let id = service.create_id(ADMIN, json!({})).await;
+    service.share(&id, ADMIN, "beta", None).await;
+    let status = async |path: &str| service.get(path).by(OTHER).send().await.status;
+    let (image, file) = (format!("/v2/images/{id}"), format!("/v2/images/{id}/file"));
+    assert_eq!((status(&image).await, status(&file).await), (200, 204));
+    service.set(&id, "owner = NULL").await;
+    assert_eq!((status(&image).await, status(&file).await), (404, 404));
+    service.get(&image).by(ADMIN).send().await.expect(200);
+    service.set(&id, "visibility = 'community'").await;
+    assert_eq!((status(&image).await, status(&file).await), (200, 204));
+}
+
 #[tokio::test]
 async fn policy_decides_who_may_list_and_which_rows() {
     let rules = json!({ "get_images": "role:auditor", "get_image": "role:admin or project_id:%(owner)s" });
