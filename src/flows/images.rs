@@ -97,9 +97,15 @@ impl Flows {
 
     /// Policies for the creation of an image with these attributes.
     fn allow_new(&self, call: &Call, attributes: &Attributes) -> Result<()> {
-        let project = call.caller.project.as_deref();
-        let owner = attributes.owner.as_ref().map_or(project, |owner| owner.as_deref());
-        let target = call.target(Target::of_project(project).with("owner", owner));
+        let project = &call.caller.project;
+        let image = match call.dialect {
+            Dialect::V1 => None,
+            Dialect::V2 => Some(outline(attributes, project.clone())?),
+        };
+        let id = attributes.id.as_deref();
+        let target = image.as_ref().map_or_else(Target::none, |image| {
+            Target::of_image(image).with("project_id", project.as_deref()).with("id", id).with("image_id", id)
+        });
         self.allow_on(call, "add_image", &target)?;
         self.allow_publicity(call, attributes.visibility, &target)
     }
@@ -330,6 +336,17 @@ pub(super) fn record(
         importing_to: None,
         failed_import: None,
     })
+}
+
+/// The record to be made as rules see it (images-v2.md §23.2), before its id and its numbers were judged.
+fn outline(attributes: &Attributes, project: Option<String>) -> Result<Image> {
+    let fit = |number: i64| number.clamp(i32::MIN.into(), i32::MAX.into());
+    let attributes = Attributes {
+        min_disk: attributes.min_disk.map(fit),
+        min_ram: attributes.min_ram.map(fit),
+        ..attributes.clone()
+    };
+    record(ImageId::random(), attributes, project, Status::Queued)
 }
 
 fn wanted_id(sent: Option<&str>) -> Result<ImageId> {

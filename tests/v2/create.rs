@@ -222,6 +222,57 @@ async fn v2_073_and_074_who_may_create_what_for_whom() {
     assert_refused(&service, "nora:alpha:nothing", 403, &documents).await;
 }
 
+/// §23.2: rules see the image that is to be made.
+#[tokio::test]
+async fn policy_sees_what_is_to_be_made() {
+    let named = "'private':%(visibility)s and 'raw':%(disk_format)s and '5':%(min_disk)s and 'gold':%(rank)s";
+    let service = Service::start_with_rules(&json!({ "add_image": named })).await;
+    let fits = json!({ "visibility": "private", "disk_format": "raw", "min_disk": 5, "rank": "gold" });
+    service.try_create(OWNER, &fits).await.expect(201);
+    for (name, other) in [
+        ("visibility", json!("shared")),
+        ("disk_format", json!("qcow2")),
+        ("min_disk", json!(6)),
+        ("min_disk", json!(i32::MAX)),
+        ("rank", json!("tin")),
+    ] {
+        let mut document = fits.clone();
+        document[name] = other;
+        assert_refused(&service, OWNER, 403, &[document.clone()]).await;
+        document.as_object_mut().unwrap().remove(name);
+        assert_refused(&service, OWNER, 403, &[document]).await;
+    }
+
+    let negated = json!({
+        "add_image": "not 'shared':%(visibility)s and not 'True':%(protected)s and not 'x':%(name)s \
+                      and not 'lead':%(rank)s and 'alpha':%(project_id)s",
+        "communitize_image": "not 'ova':%(container_format)s",
+        "publicize_image": "not 'tin':%(rank)s",
+    });
+    let service = Service::start_with_rules(&negated).await;
+    for refused in [
+        // what is not said is shared
+        json!({}),
+        json!({ "visibility": "shared" }),
+        json!({ "visibility": "private", "protected": true }),
+        json!({ "visibility": "private", "name": "x" }),
+        json!({ "visibility": "private", "rank": "lead" }),
+        json!({ "visibility": "community", "container_format": "ova" }),
+        json!({ "visibility": "public", "rank": "tin" }),
+    ] {
+        assert_refused(&service, OWNER, 403, &[refused]).await;
+    }
+    for allowed in [
+        json!({ "visibility": "private" }),
+        json!({ "visibility": "community", "container_format": "bare" }),
+        json!({ "visibility": "public", "rank": "gold" }),
+    ] {
+        service.try_create(OWNER, &allowed).await.expect(201);
+    }
+    // whose project it is that asks, not whose the image will be
+    assert_refused(&service, ADMIN, 403, &[json!({ "visibility": "private", "owner": "alpha" })]).await;
+}
+
 #[tokio::test]
 async fn v2_075_to_077_numbers_and_truth_values() {
     let service = Service::start().await;
