@@ -234,6 +234,20 @@ async fn policy_decides_who_may_list_and_which_rows() {
     assert_named(&service, auditor, "visibility=all", "ar as ac au as1 as2 as3 ar4").await;
     assert_named(&service, auditor, "owner=beta", "").await;
 
+    // V2-099: a page without any row that may be seen does not end the list
+    let mut found = Vec::new();
+    let (mut next, mut empty) = (Some("/v2/images?limit=1".to_owned()), 0);
+    while let Some(path) = next {
+        let page = service.get(&path).by(auditor).send().await.expect(200).json();
+        let images = page["images"].as_array().unwrap();
+        empty += usize::from(images.is_empty() && page["next"].is_string());
+        found.extend(images.iter().map(|image| image["name"].as_str().unwrap().to_owned()));
+        next = page["next"].as_str().map(str::to_owned);
+    }
+    found.sort_unstable();
+    assert_eq!(found, ["ac", "ar", "ar4", "as", "as1", "as2", "as3", "au"]);
+    assert!(empty > 1, "no page was empty");
+
     // without any role there is nothing to list
     let service = Service::start().await;
     service.get("/v2/images").by("nora:alpha:nothing").send().await.expect(403);
