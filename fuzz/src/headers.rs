@@ -33,10 +33,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn check_range(sent: &HeaderMap) {
-    let wanted = match range::parse(sent) {
-        Ok(wanted) => wanted,
-        Err(error) => return check_refusal(&error),
-    };
+    let wanted = range::parse(sent);
     for size in [0, 1, 10, 1 << 40, i64::MAX.unsigned_abs(), u64::MAX] {
         match wanted.within(size) {
             Ok(None) => {}

@@ -41,6 +41,8 @@ pub enum Wanted {
     Exactly(u64, u64),
     /// So many bytes at the end, or all.
     Last(u64),
+    /// More than one part.
+    Several,
     /// What no data can have.
     Impossible,
 }
@@ -49,7 +51,7 @@ impl Wanted {
     /// The bytes of data of this `size`; none where everything is asked for (images-v2.md §13.1).
     ///
     /// # Errors
-    /// `RangeNotSatisfiable`.
+    /// `RangeNotSatisfiable`; `Invalid` for several parts.
     pub fn within(self, size: u64) -> Result<Option<Range<u64>>> {
         let range = match self {
             Self::Whole => return Ok(None),
@@ -57,6 +59,9 @@ impl Wanted {
             Self::Between(first, last) => first..size.min(last.saturating_add(1)),
             Self::Exactly(first, last) if last < size => first..last + 1,
             Self::Last(count) => size.saturating_sub(count)..size,
+            Self::Several => {
+                return Err(Error::invalid("Requests with multiple ranges are not supported."));
+            }
             Self::Exactly(..) | Self::Impossible => size..size,
         };
         if range.is_empty() {

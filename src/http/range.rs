@@ -2,36 +2,37 @@
 
 use http::{HeaderMap, header};
 
-use crate::error::{Error, Result};
 use crate::flows::download::Wanted;
 
-/// What `Range`, or else the legacy request header `Content-Range`, asks for.
-///
-/// # Errors
-/// `Invalid` for more than one range. What cannot be understood is [`Wanted::Impossible`], which only the size of
-/// the image makes an error.
-pub fn parse(headers: &HeaderMap) -> Result<Wanted> {
+/// What `Range`, or else the legacy request header `Content-Range`, asks for. What cannot be understood is
+/// [`Wanted::Impossible`]; that and several ranges are errors only where there is an image with data to read.
+pub fn parse(headers: &HeaderMap) -> Wanted {
     if let Some(value) = headers.get(header::RANGE) {
         let text = value.to_str().unwrap_or_default();
         if text.contains(',') {
-            return Err(Error::invalid("Requests with multiple ranges are not supported."));
+            return Wanted::Several;
         }
-        return Ok(range(text).unwrap_or(Wanted::Impossible));
+        return range(text).unwrap_or(Wanted::Impossible);
     }
     match headers.get(header::CONTENT_RANGE) {
-        Some(value) => Ok(content_range(value.to_str().unwrap_or_default()).unwrap_or(Wanted::Impossible)),
-        None => Ok(Wanted::Whole),
+        Some(value) => content_range(value.to_str().unwrap_or_default()).unwrap_or(Wanted::Impossible),
+        None => Wanted::Whole,
     }
 }
 
 /// `bytes=a-b`, `bytes=a-`, `bytes=-n`
 fn range(text: &str) -> Option<Wanted> {
-    let (first, last) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
+    let (unit, span) = text.trim().split_once('=')?;
+    // RFC 9110 §14.1
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (first, last) = span.split_once('-')?;
     match (first.trim(), last.trim()) {
         ("", "") => None,
-        ("", count) => Some(Wanted::Last(number(count)?)),
+        ("", count) => Some(Wanted::Last(most(count)?)),
         (first, "") => Some(Wanted::From(number(first)?)),
-        (first, last) => between(number(first)?, number(last)?),
+        (first, last) => between(number(first)?, most(last)?),
     }
 }
 
@@ -62,6 +63,12 @@ fn number(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
+/// As [`number`]; what is beyond all numbers is beyond the end of all data.
+fn most(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -70,19 +77,19 @@ mod tests {
 
     use super::{Wanted, parse};
 
-    fn asked(name: HeaderName, value: &str) -> Option<Wanted> {
+    fn asked(name: HeaderName, value: &str) -> Wanted {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_str(value).unwrap());
-        parse(&headers).ok()
+        parse(&headers)
     }
 
     #[test]
     fn v2_228_to_235_every_form_of_a_range() {
         let range = |text| asked(header::RANGE, text);
-        assert_eq!(range("bytes=0-0"), Some(Wanted::Between(0, 0)));
-        assert_eq!(range("bytes=5-"), Some(Wanted::From(5)));
-        assert_eq!(range("bytes=-3"), Some(Wanted::Last(3)));
-        assert_eq!(range("bytes=0-999999"), Some(Wanted::Between(0, 999_999)));
+        assert_eq!(range("bytes=0-0"), Wanted::Between(0, 0));
+        assert_eq!(range("bytes=5-"), Wanted::From(5));
+        assert_eq!(range("bytes=-3"), Wanted::Last(3));
+        assert_eq!(range("bytes=0-999999"), Wanted::Between(0, 999_999));
         // V2-233, V2-234 and A49
         for junk in [
             "bytes=5-2",
@@ -94,18 +101,21 @@ mod tests {
             "bytes=+1-2",
             "bytes=1--2",
         ] {
-            assert_eq!(range(junk), Some(Wanted::Impossible), "{junk}");
+            assert_eq!(range(junk), Wanted::Impossible, "{junk}");
         }
-        assert_eq!(range("bytes=0-1,3-4"), None);
-        assert_eq!(range("bytes=99999999999999999999999-"), Some(Wanted::Impossible));
+        assert_eq!(range("bytes=0-1,3-4"), Wanted::Several);
+        assert_eq!(range("bytes=2-99999999999999999999999"), Wanted::Between(2, u64::MAX));
+        assert_eq!(range("bytes=-99999999999999999999999"), Wanted::Last(u64::MAX));
+        assert_eq!(range("Bytes=0-1"), Wanted::Between(0, 1));
+        assert_eq!(range("bytes=99999999999999999999999-"), Wanted::Impossible);
         // V2-235
         let legacy = |text| asked(header::CONTENT_RANGE, text);
-        assert_eq!(legacy("bytes 1-2/10"), Some(Wanted::Exactly(1, 2)));
-        assert_eq!(legacy("bytes 1-2/*"), Some(Wanted::Exactly(1, 2)));
+        assert_eq!(legacy("bytes 1-2/10"), Wanted::Exactly(1, 2));
+        assert_eq!(legacy("bytes 1-2/*"), Wanted::Exactly(1, 2));
         for junk in ["bytes 1-10/10", "bytes 3-2/10", "1-2/10", "bytes 1-2"] {
-            assert_eq!(legacy(junk), Some(Wanted::Impossible), "{junk}");
+            assert_eq!(legacy(junk), Wanted::Impossible, "{junk}");
         }
-        assert_eq!(parse(&HeaderMap::new()).ok(), Some(Wanted::Whole));
+        assert_eq!(parse(&HeaderMap::new()), Wanted::Whole);
     }
 
     #[test]
@@ -122,6 +132,7 @@ mod tests {
             Wanted::Between(10, 11),
             Wanted::Last(0),
             Wanted::Impossible,
+            Wanted::Several,
             Wanted::Exactly(0, 10),
         ] {
             assert!(refused.within(10).is_err(), "{refused:?}");

@@ -97,6 +97,10 @@ async fn v2_228_to_235_and_349_parts_of_the_data() {
         // V2-231
         ("Range", "bytes=0-999999", 0, 9),
         ("Range", "bytes=4-18446744073709551615", 4, 9),
+        ("Range", "bytes=4-99999999999999999999999", 4, 9),
+        ("Range", "bytes=-99999999999999999999999", 0, 9),
+        // the unit is known in any case
+        ("Range", "Bytes=0-1", 0, 1),
         // V2-235
         ("Content-Range", "bytes 1-2/10", 1, 2),
         ("Content-Range", "bytes 1-2/*", 1, 2),
@@ -140,6 +144,26 @@ async fn v2_228_to_235_and_349_parts_of_the_data() {
     let both =
         service.get(&file(&id)).by(OWNER).header("Range", "bytes=0-1").header("Content-Range", "bytes 5-6/*");
     assert_part(both.send().await, DATA, 0, 1);
+}
+
+/// V2-234 in the order of §13: several ranges are judged where there are data to read, by who may read them.
+#[tokio::test]
+async fn several_ranges_are_refused_last() {
+    let service = Service::start().await;
+    let id = service.active(OWNER, json!({}), DATA).await;
+    let queued = service.queued(OWNER).await;
+    let several = Some(("Range", "bytes=0-1,3-4"));
+    for (caller, id, status) in [
+        (OWNER, &new_id(), 404),
+        (OTHER, &id, 404),
+        (OWNER, &queued, 204),
+        (READER, &id, 403),
+        (OWNER, &id, 400),
+    ] {
+        get(&service, caller, id, several, "").await.expect(status);
+    }
+    service.set(&id, "status = 'deactivated'").await;
+    get(&service, OWNER, &id, several, "").await.expect(403);
 }
 
 #[tokio::test]

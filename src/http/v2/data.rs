@@ -107,7 +107,7 @@ pub async fn download(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let wanted = range::parse(&headers)?;
+    let wanted = range::parse(&headers);
     let prefer = preferred_stores(query.as_deref().unwrap_or_default());
     let Some(download) = api.flows.download_part(&call, &id, wanted, prefer).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
