@@ -141,10 +141,11 @@ async fn md_032_resource_types_filter() {
         ("Gr%C3%B6%C3%9Fe%20%E6%97%A5%E6%9C%AC", vec!["odd"]),
         ("a+b%26c", vec!["odd"]),
         ("%25", vec![]),
+        ("", vec![]),
+        (",OS::a", vec!["a"]),
     ] {
         assert_eq!(listed(&service, ADMIN, &format!("resource_types={types}")).await, expected, "{types}");
     }
-    assert_eq!(listed(&service, ADMIN, "resource_types=").await, ["odd", "none", "c", "b", "a"]);
     // more than anybody needs
     all_refused(&service, ADMIN, &[get(format!("{ROOT}?resource_types={}", "x,".repeat(1001)))], 400).await;
     // rows show all their associations, not only the one that was asked for

@@ -47,8 +47,8 @@ impl Parameters {
 pub fn namespaces(parameters: &Parameters, scope: NamespaceScope, limits: &Limits) -> Result<NamespaceQuery> {
     let given = parameters.by_name();
     let parameter = |name: &str| given.get(name).copied();
-    let resource_types = parameter("resource_types").filter(|names| !names.is_empty());
-    let resource_types: Vec<String> = resource_types
+    // an empty one is a name that no resource type has
+    let resource_types: Vec<String> = parameter("resource_types")
         .map(|names| names.split(',').take(MOST_RESOURCE_TYPES + 1).map(str::to_owned).collect())
         .unwrap_or_default();
     if resource_types.len() > MOST_RESOURCE_TYPES {
