@@ -69,15 +69,11 @@ impl Flows {
         Ok((namespace, prefixed(contents, resource_type)))
     }
 
-    /// Creates a namespace with all that is to be in it, or nothing of it; what was asked for comes back with it.
+    /// Creates a namespace with all that is to be in it, or nothing of it.
     ///
     /// # Errors
     /// `Forbidden`, `Invalid`, `Conflict` for a name that is taken or given twice.
-    pub async fn create_namespace(
-        &self,
-        call: &Call,
-        draft: Draft<Definitions>,
-    ) -> Result<(Namespace, Definitions)> {
+    pub async fn create_namespace(&self, call: &Call, draft: Draft<Definitions>) -> Result<Namespace> {
         self.allow_at_large(call, "add_metadef_namespace")?;
         let wanted = draft.content();
         for (action, asked) in [
@@ -92,15 +88,14 @@ impl Flows {
         }
         may_write(&call.caller)?;
         let definitions = draft.accept()?;
-        let created = self.catalog.create_namespace(&definitions).await.map_err(|error| {
+        self.catalog.create_namespace(&definitions).await.map_err(|error| {
             let name = &definitions.namespace.namespace;
             conflict(error, || {
                 format!(
                     "Metadata definition namespace {name} exists already, or a name in it is given twice."
                 )
             })
-        })?;
-        Ok((created, definitions))
+        })
     }
 
     /// Replaces what is said of a namespace, its name included.

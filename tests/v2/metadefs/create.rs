@@ -372,3 +372,27 @@ async fn md_086_nobody_but_administrators_creates() {
     assert!(matches!(answer.status, 403 | 404));
     assert_eq!(listed(&service, ADMIN, "").await, [""; 0]);
 }
+
+/// §4.2: collections come back as they were given, also where there is nothing in them.
+#[tokio::test]
+async fn a_new_namespace_echoes_its_collections() {
+    let service = Service::start().await;
+    let empty = json!({ "resource_type_associations": [], "objects": [], "tags": [], "properties": {} });
+    let whole = space(&service, "empty", empty.clone()).await;
+    for name in COLLECTIONS {
+        assert_eq!(whole[name], empty[name], "{name}");
+    }
+    // read again, it has none
+    assert_eq!(keys(&read(&service, &at("empty")).await).len(), 8);
+
+    let given = json!({
+        "objects": [{ "name": "o", "required": [], "properties": {} }],
+        "properties": { "p": { "name": "other", "title": "P", "type": "string" } },
+        "tags": [{ "name": "t" }],
+        "resource_type_associations": [{ "name": "OS::T" }],
+    });
+    let whole = space(&service, "given", given.clone()).await;
+    for name in COLLECTIONS {
+        assert_eq!(whole[name], given[name], "{name}");
+    }
+}

@@ -72,10 +72,10 @@ pub async fn create(
     Document(body): Document,
 ) -> Result<Response, Fault> {
     let draft = document::new_namespace(&body, call.caller.project.as_deref())?;
-    let (created, definitions) = api.flows.create_namespace(&call, draft).await?;
+    let created = api.flows.create_namespace(&call, draft).await?;
     let name = utf8_percent_encode(&created.fields.namespace, &SEGMENT);
     let location = HeaderValue::try_from(format!("{}{COLLECTION}/{name}", base.origin()));
-    let mut response = json(StatusCode::CREATED, &view::created(&created, &definitions));
+    let mut response = json(StatusCode::CREATED, &view::created(&created, &body));
     response.headers_mut().insert(header::LOCATION, location.map_err(Error::internal)?);
     Ok(response)
 }

@@ -5,13 +5,15 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use crate::domain::metadef::{
-    Association, AssociationFields, Contents, Definitions, Namespace, Object, ObjectFields, Property,
-    ResourceType, Tag, Visibility,
+    Association, AssociationFields, Contents, Namespace, Object, ObjectFields, Property, ResourceType, Tag,
+    Visibility,
 };
 use crate::domain::timestamp;
 
 /// The collection of namespaces.
 pub const COLLECTION: &str = "/v2/metadefs/namespaces";
+/// What only the service says of an entry of a collection.
+const KEPT_BY_SERVICE: [&str; 4] = ["self", "schema", "created_at", "updated_at"];
 
 /// A namespace by itself.
 pub fn namespace(namespace: &Namespace) -> Value {
@@ -48,15 +50,17 @@ pub fn whole(row: &Namespace, contents: &Contents) -> Value {
     view
 }
 
-/// A namespace that was just created, with all that was asked for.
-pub fn created(row: &Namespace, wanted: &Definitions) -> Value {
+/// A namespace that was just created of this document, with the collections as they were given (metadefs.md §4.2).
+pub fn created(row: &Namespace, document: &Value) -> Value {
+    const COLLECTIONS: [&str; 4] = ["resource_type_associations", "objects", "tags", "properties"];
     let mut view = namespace(row);
-    add_list(&mut view, "resource_type_associations", &wanted.associations, association_fields);
-    add_list(&mut view, "objects", &wanted.objects, wanted_object);
-    add_list(&mut view, "tags", &wanted.tags, |name| json!({ "name": name }));
-    if !wanted.properties.is_empty() {
-        let entry = |property: &Property| (property.name.clone(), Value::Object(property.schema.clone()));
-        view["properties"] = Value::Object(wanted.properties.iter().map(entry).collect());
+    for name in COLLECTIONS {
+        let Some(given) = document.get(name) else { continue };
+        let mut given = given.clone();
+        for entry in given.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            entry.retain(|name, _| !KEPT_BY_SERVICE.contains(&name.as_str()));
+        }
+        view[name] = given;
     }
     view
 }
@@ -111,15 +115,6 @@ fn object_fields(fields: &ObjectFields) -> Value {
         "properties": fields.properties,
     });
     set(&mut view, "description", fields.description.as_ref());
-    view
-}
-
-/// An object as it was asked for: what was not given is not there.
-fn wanted_object(fields: &ObjectFields) -> Value {
-    let mut view = object_fields(fields);
-    if let Some(members) = view.as_object_mut() {
-        members.retain(|_, member| *member != json!([]) && *member != json!({}));
-    }
     view
 }
 
