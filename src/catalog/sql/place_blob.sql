@@ -1,3 +1,5 @@
 UPDATE blobs
-SET state = 'live', size = $2, etag = $3, digests = $4, task_id = $5, upload_id = NULL, due_at = NULL
+SET state = 'live', size = $2, etag = $3, digests = $4, task_id = $5, upload_id = NULL, due_at = NULL,
+  -- copies are listed in the order in which stores got them, not in that of staging
+  created_at = clock_timestamp()
 WHERE id = $1 AND state IN ('writing', 'staged')
