@@ -48,6 +48,8 @@ pub enum ImportStarted {
     Enqueued,
     /// The image is in this state (`None`: it is gone).
     NotInState(Option<Status>),
+    /// The image, whose state is right, lacks this format.
+    NoFormat(&'static str),
     /// Another task holds the image.
     Busy,
 }
@@ -128,8 +130,17 @@ async fn start(transaction: &Transaction<'_>, import: &NewImport) -> Attempt<Imp
     let values: super::Values<'_> =
         &[&image, &import.from.as_str(), &import.stores, &preempted, &Json(&import.inject)];
     if super::execute(transaction, sql!("start_import"), values).await? == 0 {
-        return Ok(ImportStarted::NotInState(locked.as_ref().map(row::status).transpose()?));
+        let missing = missing_format(transaction, import).await?;
+        let status = locked.as_ref().map(row::status).transpose()?;
+        return Ok(missing.map_or(ImportStarted::NotInState(status), ImportStarted::NoFormat));
     }
     super::tasks::insert(transaction, &import.task).await?;
     Ok(ImportStarted::Enqueued)
+}
+
+/// The format that keeps an import from its start, where it is not the state of the image.
+async fn missing_format(transaction: &Transaction<'_>, import: &NewImport) -> Attempt<Option<&'static str>> {
+    let image = super::row(transaction, sql!(select "image" "lock_whole_image"), &[&import.image.0]).await?;
+    let image = image.as_ref().map(row::image).transpose()?;
+    Ok(image.filter(|image| image.status == import.from).and_then(|image| image.missing_format()))
 }

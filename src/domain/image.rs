@@ -197,6 +197,15 @@ impl Image {
         self.deleted_at.is_some()
     }
 
+    /// The first of the two formats that data need (images-v2.md §4.4) and the image lacks.
+    pub fn missing_format(&self) -> Option<&'static str> {
+        match (&self.container_format, &self.disk_format) {
+            (None, _) => Some("container_format"),
+            (_, None) => Some("disk_format"),
+            _ => None,
+        }
+    }
+
     /// The properties a reader may see: none once deleted.
     pub fn shown_properties(&self) -> Properties {
         if self.is_deleted() { Properties::new() } else { self.properties.clone() }

@@ -155,6 +155,7 @@ impl Flows {
             }
             ImportStarted::NotInState(Some(status)) => Err(wrong_state(image, &request.method, status)),
             ImportStarted::NotInState(None) => Err(super::no_image(image.id)),
+            ImportStarted::NoFormat(name) => Err(no_format(name)),
             ImportStarted::Busy => Err(busy()),
         }
     }
@@ -190,15 +191,13 @@ fn wrong_state(image: &Image, method: &Method, status: Status) -> Error {
     Error::conflict(format!("The method {method} needs an image that is {wanted}; image {id} is {status}."))
 }
 
-/// Row 10.
+/// Row 10. What is taken away later is found where the image is changed.
 fn check_formats(image: &Image) -> Result<()> {
-    for (name, format) in [("container_format", &image.container_format), ("disk_format", &image.disk_format)]
-    {
-        if format.is_none() {
-            return Err(Error::conflict(format!("'{name}' needs to be set before import.")));
-        }
-    }
-    Ok(())
+    image.missing_format().map_or(Ok(()), |name| Err(no_format(name)))
+}
+
+pub(super) fn no_format(name: &str) -> Error {
+    Error::conflict(format!("'{name}' needs to be set before import."))
 }
 
 fn busy() -> Error {

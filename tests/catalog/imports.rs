@@ -214,3 +214,34 @@ async fn a_project_at_its_limit_imports_nothing() {
     let again = NewImport { size_limit: 2, ..new };
     assert_eq!(world.catalog.start_import(&again).await.unwrap(), ImportStarted::Enqueued);
 }
+
+/// §4.4, A14: what a patch took away between the checks of an import and its start.
+#[tokio::test]
+async fn an_image_that_lost_a_format_is_not_imported() {
+    let world = world().await;
+    let queued = world.queued("p").await.id;
+    let (active, _) = world.active("p", 3).await;
+    for (id, from) in [(queued, Status::Queued), (active.id, Status::Active)] {
+        for name in ["disk_format", "container_format"] {
+            world.execute(&format!("UPDATE images SET {name} = NULL")).await;
+            let before = world.get(id).await;
+            assert_eq!(world.start_import(id, from).await, ImportStarted::NoFormat(name));
+            assert_eq!(world.get(id).await, before);
+            world.execute(&format!("UPDATE images SET {name} = 'ami'")).await;
+        }
+        let elsewhere = ImportStarted::NotInState(Some(from));
+        assert_eq!(world.start_import(id, Status::Uploading).await, elsewhere);
+        assert_eq!(world.start_import(id, from).await, ImportStarted::Enqueued);
+    }
+}
+
+/// §14.3: a task that starts takes its targets, and those only, from the stores that failed.
+#[tokio::test]
+async fn failures_of_other_stores_stay_noted() {
+    let world = world().await;
+    let image = world.queued("p").await.id;
+    world.execute("UPDATE images SET failed_import = '{z,a,c}'").await;
+    assert_eq!(world.start_import(image, Status::Queued).await, ImportStarted::Enqueued);
+    let failed = world.get(image).await.failed_import.unwrap();
+    assert_eq!(failed, ["z", "c"]);
+}

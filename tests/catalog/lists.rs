@@ -136,7 +136,7 @@ async fn filters() {
     let a = add(&world, |i| {
         i.name = Some("a".to_owned());
         i.disk_format = Some("qcow2".to_owned());
-        i.container_format = Some("bare".to_owned());
+        i.container_format = Some("docker".to_owned());
         i.checksum = Some("c".to_owned());
         (i.os_hash_algo, i.os_hash_value) = (Some("md".to_owned()), Some("h".to_owned()));
         (i.size, i.virtual_size, i.min_ram, i.min_disk) = (Some(20), Some(30), 514, 7);
@@ -165,7 +165,7 @@ async fn filters() {
         (vec![text(TextAttribute::Name, &["a"])], &only_a),
         (vec![text(TextAttribute::Name, &["b", "a"])], &only_a),
         (vec![text(TextAttribute::DiskFormat, &["qcow2"])], &only_a),
-        (vec![text(TextAttribute::ContainerFormat, &["bare", "ovf"])], &only_a),
+        (vec![text(TextAttribute::ContainerFormat, &["docker", "ovf"])], &only_a),
         (vec![text(TextAttribute::Checksum, &["c"])], &only_a),
         (vec![text(TextAttribute::OsHashAlgo, &["md"])], &only_a),
         (vec![text(TextAttribute::OsHashValue, &["h"])], &only_a),
