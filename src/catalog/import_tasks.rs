@@ -99,6 +99,8 @@ pub struct DataAttributes {
     pub inherited: Option<Inherited>,
     /// How many properties an image may have; negative: any number.
     pub property_quota: i64,
+    /// Disk and container format of the record that the data were judged by.
+    pub judged_by: (Option<String>, Option<String>),
 }
 
 /// A complete object that becomes a copy of an image.
@@ -123,6 +125,19 @@ pub enum Placed {
     Done,
     /// There was one in that store already: this one is garbage.
     Twice(Vec<Blob>),
+    /// Nothing happened: the image has other formats than those that the data were judged by.
+    Outdated,
+    /// The image is gone, or the task was lost.
+    Lost,
+}
+
+/// What became of the end of an import.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finish {
+    /// The image has its data; these objects are garbage now.
+    Done(Vec<Blob>),
+    /// Nothing happened: the image has other formats than those that the data were judged by.
+    Outdated,
     /// The image is gone, or the task was lost.
     Lost,
 }
@@ -279,7 +294,9 @@ impl Catalog {
                 }
             };
             super::execute(&transaction, sql!("import_to_store_done"), &[&id.0, &copy.store]).await?;
-            activate_image(&transaction, id, activate).await?;
+            if !activate_image(&transaction, id, activate).await? {
+                return Ok(Placed::Outdated);
+            }
             let garbage = if twice {
                 let discard = sql!("fail_blob" returning "blob");
                 row::blobs(&super::rows(&transaction, discard, &[&copy.blob]).await?)?
@@ -313,29 +330,27 @@ impl Catalog {
     }
 
     /// The data are in every store they are to be in: the image is `active` if it was not before, and what was staged
-    /// becomes garbage, which is returned. None: the image is gone, or the task was lost. Repeatable.
-    pub async fn finish_import(
-        &self,
-        task: &Task,
-        activate: Option<&DataAttributes>,
-    ) -> Result<Option<Vec<Blob>>> {
-        let Some(id) = task.image_id else { return Ok(None) };
+    /// becomes garbage. Repeatable.
+    pub async fn finish_import(&self, task: &Task, activate: Option<&DataAttributes>) -> Result<Finish> {
+        let Some(id) = task.image_id else { return Ok(Finish::Lost) };
         let finish = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
             if !lock_importing(&transaction, id).await? {
-                return Ok(None);
+                return Ok(Finish::Lost);
             }
-            activate_image(&transaction, id, activate).await?;
+            if !activate_image(&transaction, id, activate).await? {
+                return Ok(Finish::Outdated);
+            }
             super::execute(&transaction, sql!("end_import"), &[&id.0]).await?;
             super::execute(&transaction, sql!("forget_findings"), &[&id.0]).await?;
             let staged = sql!("discard_staged" returning "blob");
             let garbage = row::blobs(&super::rows(&transaction, staged, &[&id.0]).await?)?;
             if !holds(&transaction, task).await? {
-                return Ok(None);
+                return Ok(Finish::Lost);
             }
             commit(transaction).await?;
-            Ok(Some(garbage))
+            Ok(Finish::Done(garbage))
         };
         self.run(PATIENT, finish).await
     }
@@ -402,24 +417,27 @@ async fn lock_importing(transaction: &Transaction<'_>, id: ImageId) -> Attempt<b
     Ok(matches!(status, Some(Status::Importing | Status::Active | Status::Deactivated)))
 }
 
+/// Makes an image that is `importing` and locked `active`. False: it has other formats than those that the data were
+/// judged by.
 async fn activate_image(
     transaction: &Transaction<'_>,
     id: ImageId,
     activate: Option<&DataAttributes>,
-) -> Attempt<()> {
-    let Some(data) = activate else { return Ok(()) };
+) -> Attempt<bool> {
+    let Some(data) = activate else { return Ok(true) };
     let size = bytes(data.size)?;
     let virtual_size = data.virtual_size.map(bytes).transpose()?;
     let (algorithm, hash) = (&data.os_hash_algo, &data.os_hash_value);
     let inherited = data.inherited.as_ref();
+    let image = super::row(transaction, sql!(select "image" "lock_whole_image"), &[&id.0]).await?;
+    let image = row::image(&image.ok_or(ErrorKind::Internal)?)?;
+    if image.status != Status::Importing {
+        // it was made active before
+        return Ok(true);
+    }
     if let Some(inherited) = inherited {
-        let image = super::row(transaction, sql!(select "image" "lock_whole_image"), &[&id.0]).await?;
-        let image = row::image(&image.ok_or(ErrorKind::Internal)?)?;
-        // one that is active has them already
-        if image.status == Status::Importing {
-            let fits = inherited.check_quota(&image.properties, data.property_quota);
-            fits.map_err(|_| ErrorKind::TooManyProperties)?;
-        }
+        let fits = inherited.check_quota(&image.properties, data.property_quota);
+        fits.map_err(|_| ErrorKind::TooManyProperties)?;
     }
     let disk_format = inherited.and_then(|inherited| inherited.disk_format.as_deref());
     let container_format = inherited.and_then(|inherited| inherited.container_format.as_deref());
@@ -434,9 +452,10 @@ async fn activate_image(
         &disk_format,
         &container_format,
         &properties,
+        &data.judged_by.0,
+        &data.judged_by.1,
     ];
-    super::execute(transaction, sql!("activate_import"), values).await?;
-    Ok(())
+    Ok(super::execute(transaction, sql!("activate_import"), values).await? == 1)
 }
 
 async fn held(client: &impl GenericClient, id: ImageId) -> Attempt<Vec<Held>> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use vitrine::config::Config;
@@ -27,6 +28,7 @@ struct Shared {
 struct Page {
     data: Vec<u8>,
     announced: u64,
+    gate: Option<Arc<Notify>>,
 }
 
 /// Lets a service read from loopback, and keep data there.
@@ -61,9 +63,17 @@ impl Source {
 
     /// As [`Source::put`], with another length in the answer; the connection closes after the data all the same.
     pub fn put_announced(&self, path: &str, data: &[u8], announced: u64) -> String {
-        let page = Page { data: data.to_vec(), announced };
+        let page = Page { data: data.to_vec(), announced, gate: None };
         self.shared.pages.lock().unwrap().insert(path.to_owned(), page);
         self.url(path)
+    }
+
+    /// As [`Source::put`]; what is read of it comes when the gate is notified, once for each reading.
+    pub fn put_gated(&self, path: &str, data: &[u8]) -> (String, Arc<Notify>) {
+        let gate = Arc::new(Notify::new());
+        let page = Page { data: data.to_vec(), announced: data.len() as u64, gate: Some(Arc::clone(&gate)) };
+        self.shared.pages.lock().unwrap().insert(path.to_owned(), page);
+        (self.url(path), gate)
     }
 
     /// Takes a page away.
@@ -110,6 +120,9 @@ async fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let found = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", page.announced);
     stream.write_all(found.as_bytes()).await?;
     if method == "GET" {
+        if let Some(gate) = &page.gate {
+            gate.notified().await;
+        }
         stream.write_all(&page.data).await?;
     }
     stream.shutdown().await

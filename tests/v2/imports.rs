@@ -500,6 +500,44 @@ async fn data_that_are_still_being_staged_are_not_imported() {
     service.import(OWNER, &id, &direct()).await.expect(409);
 }
 
+/// A14: the formats may change during an import; the data are judged by those that the image has in the end, as an
+/// upload of them would be.
+#[tokio::test]
+async fn a14_data_are_judged_by_the_formats_of_the_end() {
+    let samples = samples::hostile();
+    let sample = samples
+        .iter()
+        .find(|sample| sample.disk_format == "qcow2" && sample.name.to_lowercase().contains("backing"));
+    let sample = sample.unwrap();
+    for must_succeed in [true, false] {
+        let source = Source::start().await;
+        let (service, _second) = two_stores().await;
+        let upload = service.create_id(OWNER, raw(json!({ "disk_format": "qcow2" }))).await;
+        let refused = service.upload(OWNER, &upload, &sample.data).await;
+        assert_eq!(refused.status, 415);
+        let hidden = json!({ "disk_format": "qcow2", "container_format": "docker" });
+        let id = service.create_id(OWNER, raw(hidden)).await;
+        let (url, gate) = source.put_gated("/hostile", &sample.data);
+        let document = with(web(&url), &json!({ "all_stores_must_succeed": must_succeed }));
+        service.import(OWNER, &id, &document).await.expect(202);
+        eventually("the source is read", async || {
+            source.requests().iter().any(|request| request == "GET /hostile").then_some(())
+        })
+        .await;
+        let patch = json!([{ "op": "replace", "path": "/container_format", "value": "bare" }]);
+        let request = service.patch(&format!("/v2/images/{id}")).by(OWNER);
+        let request = request.header("Content-Type", "application/openstack-images-v2.1-json-patch");
+        request.body(patch.to_string()).send().await.expect(200);
+        gate.notify_one();
+        let (image, task) = service.ended(&id).await;
+        assert_queued(&image, "main");
+        assert_eq!(task["status"], "failure");
+        let message = task["message"].as_str().unwrap();
+        assert!(!message.is_empty() && refused.text().contains(message), "{message}: {}", refused.text());
+        service.assert_settled().await;
+    }
+}
+
 /// §14.3: with stores of equal weight the answer is in the order in which they were to get the data, wherever those
 /// were staged.
 #[tokio::test]

@@ -4,3 +4,4 @@ SET status = 'active', size = $2, checksum = $3, os_hash_algo = $4, os_hash_valu
   properties = properties || $9,
   updated_at = statement_timestamp(), revision = revision + 1
 WHERE id = $1 AND status = 'importing'
+  AND disk_format IS NOT DISTINCT FROM $10 AND container_format IS NOT DISTINCT FROM $11

@@ -37,7 +37,7 @@ impl Flows {
     async fn copy_to(&self, run: &Run<'_>, image: &Image, sources: &[Held], store: &str) -> Result<()> {
         let mut last = Error::invalid("The image has no data in any store.");
         for source in sources {
-            match self.place(run, image, source, store, None).await {
+            match self.place(run, image, source, store, false).await {
                 Err(error) if is_of_store(&error) => last = error,
                 ended => return ended,
             }

@@ -4,7 +4,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::{self, ObjectCopy, ObjectWriter, Store, Written};
-use crate::catalog::import_tasks::{DataAttributes, Held, NewCopy, NewWrite, Placed};
+use crate::catalog::import_tasks::{Held, NewCopy, NewWrite, Placed};
 use crate::catalog::uploads::Begin;
 use crate::domain::image::{Image, ImageId, Status};
 use crate::domain::task::Task;
@@ -14,10 +14,11 @@ use crate::flows::Flows;
 use crate::flows::sources::{ByteStream, quota_error};
 use crate::flows::transfer::{Content, Expected, Passed, Transfer, lease_lost, store_error};
 
-use super::run::{Run, gone, read_only, transfer_error, unknown};
+use super::run::{JUDGEMENTS, Run, changing, gone, read_only, transfer_error, unknown};
 
 impl Flows {
-    /// Makes the data in `source` data of the image in `store`, and with `activate` the image `active`.
+    /// Makes the data in `source` data of the image in `store`, and with `activate` the image `active`, once
+    /// they are judged by its record.
     ///
     /// # Errors
     /// Those of the stores; `Gone` when the image or the task was lost, `Concurrent` while there is no memory.
@@ -27,13 +28,16 @@ impl Flows {
         image: &Image,
         source: &Held,
         store: &str,
-        activate: Option<&DataAttributes>,
+        activate: bool,
     ) -> Result<()> {
         let blob = &source.blob;
         if blob.store == store {
             // staged or placed here: no byte moves
             let copy = copy_of(source, blob.id, store, blob.etag.clone());
-            return self.place_copy(run.task, &copy, activate).await.map_err(transfer_error);
+            return self
+                .place_copy(run.task, &copy, activate.then_some(source))
+                .await
+                .map_err(transfer_error);
         }
         let target = self.stores.get(store).ok_or_else(|| unknown(store))?.clone();
         if target.read_only() {
@@ -44,7 +48,7 @@ impl Flows {
             image: image.id,
             source: source.clone(),
             target,
-            activate: activate.cloned(),
+            activate,
             passed: run.passed.clone(),
         };
         let copied = self.detached(|flows, cancel| async move { flows.copy_into(&order, &cancel).await });
@@ -80,7 +84,8 @@ impl Flows {
             Ok(Some(written)) => {
                 let store = &transfer.store.id;
                 let placed = copy_of(&order.source, transfer.blob, store, Some(written.etag));
-                self.place_copy(&order.task, &placed, order.activate.as_ref()).await.map(|()| true)
+                let activate = order.activate.then_some(&order.source);
+                self.place_copy(&order.task, &placed, activate).await.map(|()| true)
             }
             Ok(None) => Ok(false),
             Err(error) => Err(error),
@@ -109,18 +114,27 @@ impl Flows {
         }
     }
 
-    async fn place_copy(&self, task: &Task, copy: &NewCopy, activate: Option<&DataAttributes>) -> Result<()> {
-        match self.catalog.place_copy(task, copy, activate).await? {
-            Placed::Done => {
-                faultpoint::pass("copy.placed");
-                Ok(())
+    async fn place_copy(&self, task: &Task, copy: &NewCopy, activate: Option<&Held>) -> Result<()> {
+        let id = task.image_id.ok_or_else(gone)?;
+        for _ in 0..JUDGEMENTS {
+            let data = match activate {
+                Some(source) => self.judge_now(id, source).await?,
+                None => None,
+            };
+            match self.catalog.place_copy(task, copy, data.as_ref()).await? {
+                Placed::Done => {
+                    faultpoint::pass("copy.placed");
+                    return Ok(());
+                }
+                Placed::Twice(garbage) => {
+                    self.remove_soon(garbage).await;
+                    return Ok(());
+                }
+                Placed::Outdated => {}
+                Placed::Lost => return Err(gone()),
             }
-            Placed::Twice(garbage) => {
-                self.remove_soon(garbage).await;
-                Ok(())
-            }
-            Placed::Lost => Err(gone()),
         }
+        Err(changing())
     }
 
     /// Copies inside the object store; none where it refuses to.
@@ -216,7 +230,7 @@ struct Order {
     image: ImageId,
     source: Held,
     target: Store,
-    activate: Option<DataAttributes>,
+    activate: bool,
     passed: Passed,
 }
 

@@ -13,8 +13,8 @@ use tracing::{info, warn};
 use crate::blobs;
 use crate::catalog;
 use crate::catalog::blobs::BlobState;
-use crate::catalog::import_tasks::{Begun, DataAttributes, Held, ImportLimits};
-use crate::domain::image::{Image, Status};
+use crate::catalog::import_tasks::{Begun, DataAttributes, Finish, Held, ImportLimits};
+use crate::domain::image::{Image, ImageId, Status};
 use crate::domain::import::{ImportRequest, Method};
 use crate::domain::inspect::Findings;
 use crate::domain::policy::Dialect;
@@ -28,7 +28,10 @@ use crate::flows::tasks::{self, ImportTask};
 use crate::flows::transfer::Passed;
 use crate::flows::{Flows, RETRY_AFTER};
 
-use super::ImportInput;
+use super::{ImportInput, no_format};
+
+/// How often data are judged anew because the formats of their image changed meanwhile.
+pub(super) const JUDGEMENTS: usize = 4;
 
 /// A task with what it was asked.
 pub(super) struct Run<'a> {
@@ -170,17 +173,18 @@ impl Flows {
         if image.status != Status::Importing && wanted.is_empty() {
             return self.finish_import(run, None).await;
         }
-        let (source, wanted) =
-            match held.into_iter().rev().min_by_key(|held| held.blob.state == BlobState::Live) {
-                Some(held) => (held, wanted),
-                None => self.fetch(run, &image, wanted).await?,
-            };
+        // copies know nothing of what was seen of the data, and less is gained by reading them
+        let order = |held: &Held| (held.findings.is_none(), held.blob.state == BlobState::Live);
+        let (source, wanted) = match held.into_iter().rev().min_by_key(order) {
+            Some(held) => (held, wanted),
+            None => self.fetch(run, &image, wanted).await?,
+        };
         faultpoint::pass("import.staged");
-        let data = self.judge(image.clone(), &source)?;
+        // no store is to be written for what will be refused
+        self.judge_now(image.id, &source).await?;
         let mut any = image.status != Status::Importing;
         for store in &wanted {
-            let activate = (!run.all_must_succeed).then_some(&data);
-            match self.place(run, &image, &source, store, activate).await {
+            match self.place(run, &image, &source, store, !run.all_must_succeed).await {
                 Ok(()) => any = true,
                 Err(error) if run.all_must_succeed || !is_of_store(&error) => {
                     return Err(of_store(store, error));
@@ -191,7 +195,7 @@ impl Flows {
         if !any && !run.all_must_succeed {
             return Err(Error::invalid("The image data could not be put into any store."));
         }
-        self.finish_import(run, Some(&data)).await
+        self.finish_import(run, Some(&source)).await
     }
 
     /// Goes on without a store that failed.
@@ -203,18 +207,44 @@ impl Flows {
         }
     }
 
-    pub(super) async fn finish_import(&self, run: &Run<'_>, activate: Option<&DataAttributes>) -> Result<()> {
+    /// Ends the import; the image is `active` then with the data in `activate`, if it was not before.
+    pub(super) async fn finish_import(&self, run: &Run<'_>, activate: Option<&Held>) -> Result<()> {
         faultpoint::pass("import.placed");
-        let garbage = self.catalog.finish_import(run.task, activate).await?.ok_or_else(gone)?;
-        faultpoint::pass("import.committed");
-        self.remove_soon(garbage).await;
-        Ok(())
+        let id = run.task.image_id.ok_or_else(gone)?;
+        for _ in 0..JUDGEMENTS {
+            let data = match activate {
+                Some(source) => self.judge_now(id, source).await?,
+                None => None,
+            };
+            match self.catalog.finish_import(run.task, data.as_ref()).await? {
+                Finish::Done(garbage) => {
+                    faultpoint::pass("import.committed");
+                    self.remove_soon(garbage).await;
+                    return Ok(());
+                }
+                Finish::Outdated => {}
+                Finish::Lost => return Err(gone()),
+            }
+        }
+        Err(changing())
+    }
+
+    /// Judges data by the record as it is now: its formats may change while it is `importing` (§9.3). None: the image
+    /// has its data already.
+    pub(super) async fn judge_now(&self, id: ImageId, source: &Held) -> Result<Option<DataAttributes>> {
+        let image = self.catalog.image(id, None).await?.ok_or_else(gone)?.image;
+        (image.status == Status::Importing).then(|| self.judge(image, source)).transpose()
     }
 
     /// What the data make of the image, once they are seen to be what it says it is.
     fn judge(&self, mut image: Image, source: &Held) -> Result<DataAttributes> {
+        let judged_by = (image.disk_format.clone(), image.container_format.clone());
         if let Some(inherited) = &source.inherited {
             inherited.apply(&mut image);
+        }
+        if let Some(name) = image.missing_format() {
+            // no conflict, which would be tried again
+            return Err(Error::invalid(no_format(name).message().to_owned()));
         }
         let findings = source.findings.clone().filter(|findings| !findings.is_null());
         let findings: Option<Findings> =
@@ -224,7 +254,8 @@ impl Flows {
             (Some(inspection), Some(findings)) => inspection.judge(findings)?,
             _ => None,
         };
-        attributes(source, virtual_size, self.config.limits.image_property_quota)
+        let data = attributes(source, virtual_size, self.config.limits.image_property_quota)?;
+        Ok(DataAttributes { judged_by, ..data })
     }
 
     /// Ends an import for good, and leaves the image as one finds it where nothing was imported. False: fenced out.
@@ -270,11 +301,17 @@ fn attributes(source: &Held, virtual_size: Option<u64>, property_quota: i64) -> 
         os_hash_value: value.to_owned(),
         inherited: source.inherited.clone(),
         property_quota,
+        judged_by: (None, None),
     })
 }
 
 pub(super) fn gone() -> Error {
     Error::new(ErrorKind::Gone, "The image is gone.")
+}
+
+/// Somebody else is at work on the image; another attempt is due.
+pub(super) fn changing() -> Error {
+    Error::new(ErrorKind::Concurrent, "The image is being changed.")
 }
 
 /// The failure of one store, which the image will name; what is no store's failure passes.
@@ -324,9 +361,7 @@ fn is_because_of<T: std::error::Error + 'static>(error: &Error) -> bool {
 pub(super) fn transfer_error(error: Error) -> Error {
     let is_lost = !is_because_of::<blobs::Error>(&error);
     match attempt_error(error) {
-        error if error.kind() == ErrorKind::Gone && is_lost => {
-            Error::new(ErrorKind::Concurrent, "The image is being changed.").with_source(error)
-        }
+        error if error.kind() == ErrorKind::Gone && is_lost => changing().with_source(error),
         error => error,
     }
 }
