@@ -11,7 +11,8 @@
 //! * nothing outside the stream is opened, and no other program is run on it.
 //!
 //! Several formats may match at once. That is how content is hidden from one reader and shown to another, so
-//! only the combination that exists in practice (a bootable ISO with a partition table) counts as one format.
+//! only the combination that exists in practice (a bootable ISO with a partition table) counts as one format. Of any
+//! other the safety checks of every format count, so that none hides what another would be refused for.
 
 mod capture;
 mod fields;
@@ -31,10 +32,11 @@ mod vhdx;
 mod vmdk;
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use capture::{HEAD, Part, Request, Seen, Tail, Window};
+use capture::{HEAD, Part, Request, Seen, TAIL, Tail, Window};
 pub use verdict::{Fault, Findings, Refusal};
 
 /// A format that can be recognised. Data of none of them is raw.
@@ -84,7 +86,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// Watches one stream from its first byte to its last.
+/// Watches one stream from its first byte to its last, or as much of it as [`Inspector::wanted`] asks for.
 #[derive(Debug)]
 pub struct Inspector {
     position: u64,
@@ -125,6 +127,25 @@ impl Inspector {
             }
         }
         self.position = self.position.saturating_add(rest.len() as u64);
+    }
+
+    /// Where the next bytes lie that matter in a stream of `total` bytes: what comes before them can be left out by
+    /// [`Inspector::skip_to`] without changing what is found. None: no more do, and it can be finished.
+    pub fn wanted(&self, total: u64) -> Option<Range<u64>> {
+        let open = self.windows.iter().filter(|w| !w.is_full() && w.next() < total);
+        let end = total.saturating_sub(TAIL as u64)..total;
+        let next = open.map(|w| w.next()..w.end()).min_by_key(|range| range.start).unwrap_or(end.clone());
+        // the end is kept as a whole, so nothing of it may be left out
+        let start = next.start.min(end.start).max(self.position);
+        let next = start..next.end.min(total);
+        (!next.is_empty()).then_some(next)
+    }
+
+    /// Goes on at that offset; the bytes before it are never seen.
+    pub fn skip_to(&mut self, position: u64) {
+        self.position = self.position.max(position);
+        // a window with a gap cannot be filled any more
+        self.windows.retain(|window| window.is_full() || window.next() >= self.position);
     }
 
     /// What the stream turned out to be.

@@ -70,6 +70,12 @@ pub fn hostile() -> Vec<Sample> {
         sample("A14 vhd with parent", "vhd", a14_vhd_parent()),
         sample("A14 vhdx with parent", "vhdx", a14_vhdx_parent()),
         sample("A14 vmdk with parent", "vmdk", a14_vmdk_parent()),
+        sample("A14 qcow2 with backing file and boot mark", "qcow2", bootable(a14_backing_file())),
+        sample("A14 qcow2 with data file and boot mark", "qcow2", bootable(a14_data_file())),
+        sample("A14 qcow2 with backing file in a disc", "qcow2", disc(a14_backing_file())),
+        sample("A15 flat vmdk with boot mark", "vmdk", bootable(vmdk(&vmdk_descriptor("monolithicFlat")))),
+        sample("A15 flat vmdk in a disc", "vmdk", disc(vmdk(&vmdk_descriptor("monolithicFlat")))),
+        sample("A15 vmdk text with boot mark", "vmdk", bootable(a15_text_without_version())),
         sample("A15 flat vmdk", "vmdk", vmdk(&vmdk_descriptor("monolithicFlat"))),
         sample("A15 split vmdk", "vmdk", vmdk(&vmdk_descriptor("twoGbMaxExtentSparse"))),
         sample("A15 vmdk of two types", "vmdk", a15_two_types()),
@@ -326,6 +332,21 @@ pub fn a15_two_types() -> Vec<u8> {
 /// A VMDK whose only extent is a file of the host (CVE-2022-47951).
 pub fn a15_extent_path() -> Vec<u8> {
     vmdk(&vmdk_descriptor("monolithicSparse").replace("disk.vmdk", "/etc/passwd"))
+}
+
+/// A descriptor alone that only those understand who are told that it is one.
+fn a15_text_without_version() -> Vec<u8> {
+    b"# caf\xc3\xa9\ncreateType=\"monolithicFlat\"\nversion=1\nRW 8 FLAT \"/etc/passwd\" 0\n".to_vec()
+}
+
+/// `image` with the mark of a partition table, without a table.
+pub fn bootable(image: Vec<u8>) -> Vec<u8> {
+    edited(image, 510, &[0x55, 0xaa])
+}
+
+/// `image` with the volume descriptor of an ISO.
+pub fn disc(image: Vec<u8>) -> Vec<u8> {
+    edited(image, 32 * KIB, &iso(20)[32 * KIB..34 * KIB])
 }
 
 /// A VMDK with a second extent.

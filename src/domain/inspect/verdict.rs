@@ -59,6 +59,21 @@ impl Match {
     pub(super) fn new(format: Format, outcome: Result<u64, Fault>) -> Option<Self> {
         Some(Self { format, outcome })
     }
+
+    /// Virtual size in bytes, 0 when the header does not tell; or why the content is refused under that declaration.
+    fn size(&self, declared: &str) -> Result<u64, Refusal> {
+        match &self.outcome {
+            Ok(size) => Ok(*size),
+            Err(Fault::Unreadable(reason)) => Err(Refusal::Unreadable {
+                declared: declared.to_owned(),
+                format: self.format,
+                reason: reason.clone(),
+            }),
+            Err(Fault::Unsafe { check, reason }) => {
+                Err(Refusal::Unsafe { format: self.format, check: check.clone(), reason: reason.clone() })
+            }
+        }
+    }
 }
 
 /// Why content was refused. The texts are for the tenant.
@@ -92,6 +107,12 @@ pub enum Refusal {
         /// Why it failed.
         reason: Cow<'static, str>,
     },
+}
+
+impl Refusal {
+    fn is_unsafe(&self) -> bool {
+        matches!(self, Self::Unsafe { .. })
+    }
 }
 
 /// What a whole stream turned out to be. It can be kept as a document, to be judged later.
@@ -130,38 +151,36 @@ impl Findings {
         }
     }
 
+    /// What could harm those who use the content, whatever they take it for: the first failed check of the formats that
+    /// match. A partition table does not count: its mark are two bytes that any data may have.
+    pub fn harm(&self) -> Option<Refusal> {
+        let serious = self.matches.iter().filter(|found| found.format != Format::Gpt);
+        serious.map(|found| found.size("")).find_map(|size| size.err().filter(Refusal::is_unsafe))
+    }
+
     /// The verdict on an image of container format `bare`: its virtual size, if it has one, or a refusal.
     ///
     /// `require_match` is the option `require_image_format_match`. Failed safety checks do not depend on it.
     pub fn judge(&self, disk_format: &str, require_match: bool) -> Result<Option<u64>, Refusal> {
         match self.compare(disk_format) {
             Ok(size) => Ok(size.filter(|size| *size > 0)),
-            Err(refusal @ Refusal::Unsafe { .. }) => Err(refusal),
-            Err(refusal) if require_match => Err(refusal),
+            Err(refusal) if require_match || refusal.is_unsafe() => Err(refusal),
             Err(_) => Ok(None),
         }
     }
 
     fn compare(&self, declared: &str) -> Result<Option<u64>, Refusal> {
         let mismatch = || Refusal::Mismatch { declared: declared.to_owned(), detected: self.describe() };
-        let size_of = |found: &Match| match &found.outcome {
-            Ok(size) => Ok(*size),
-            Err(Fault::Unreadable(reason)) => Err(Refusal::Unreadable {
-                declared: declared.to_owned(),
-                format: found.format,
-                reason: reason.clone(),
-            }),
-            Err(Fault::Unsafe { check, reason }) => {
-                Err(Refusal::Unsafe { format: found.format, check: check.clone(), reason: reason.clone() })
-            }
-        };
-        match (self.detected().ok_or_else(mismatch)?, declared) {
+        // Formats of which several match are checked one and all: else the mark of a second one, a few bytes long,
+        // would switch off the checks of the first.
+        let detected = self.detected().ok_or_else(|| self.harm().unwrap_or_else(mismatch))?;
+        match (detected, declared) {
             // The disk inside a fixed VHD usually has a partition table; any other format there is a disguise.
             (None | Some(Match { format: Format::Gpt, .. }), "vhd") if self.trailing_vhd.is_some() => {
                 Ok(self.trailing_vhd)
             }
-            (Some(found), _) if found.format.as_str() == declared => size_of(found).map(Some),
-            (Some(found), "raw") => size_of(found).map(|_| Some(self.total)),
+            (Some(found), _) if found.format.as_str() == declared => found.size(declared).map(Some),
+            (Some(found), "raw") => found.size(declared).map(|_| Some(self.total)),
             (None, "raw") => Ok(Some(self.total)),
             (None, _) if NOT_INSPECTABLE.contains(&declared) => Ok(None),
             _ => Err(mismatch()),

@@ -90,16 +90,17 @@ pub(super) fn descriptor(head: &[u8]) -> Option<Request> {
         let len = Header::parse(head).ok()?.descriptor_len().ok()?;
         return Some(Request::new(Part::Descriptor, SECTOR, len));
     }
-    is_text(head).then(|| Request::new(Part::Descriptor, 0, DESCRIPTOR_MAX))
+    (!head.contains(&0)).then(|| Request::new(Part::Descriptor, 0, DESCRIPTOR_MAX))
 }
 
 pub(super) fn examine(seen: &Seen) -> Option<Match> {
     if seen.head().starts_with(MAGIC) {
         return Match::new(Format::Vmdk, check(seen));
     }
-    let text = seen.partial(Part::Descriptor).unwrap_or(seen.head());
-    let is_descriptor = starts_with_version(seen.head())
-        || (is_text(seen.head()) && find_all(until_nul(text), b"createtype=\"").next().is_some());
+    // Told that it is a VMDK, readers take whatever has no magic for a descriptor, which goes on to the first NUL and may
+    // be anything between its lines.
+    let text = until_nul(seen.partial(Part::Descriptor).unwrap_or(seen.head()));
+    let is_descriptor = starts_with_version(seen.head()) || find_all(text, b"createtype=\"").next().is_some();
     is_descriptor.then_some(())?;
     Match::new(Format::Vmdk, Err(Fault::failed("descriptor", "the descriptor comes without its data")))
 }
@@ -205,10 +206,6 @@ fn check_footer(header: &Header, seen: &Seen) -> Result<(), Fault> {
 fn is_marker(sector: &[u8], kind: u32) -> Result<bool, Fault> {
     let fields = Fields(sector);
     Ok(fields.le32(8)? == 0 && fields.le32(12)? == kind && sector.iter().skip(16).all(|byte| *byte == 0))
-}
-
-fn is_text(head: &[u8]) -> bool {
-    head.len() >= 4 && head.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'..=b'\r'))
 }
 
 /// Whether the first line that is neither blank nor a comment gives a version, by which QEMU knows descriptors.

@@ -37,6 +37,17 @@ fn pieces<'a>(data: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     cuts.windows(2).map(|pair| &data[pair[0]..pair[1]]).collect()
 }
 
+/// The findings on `data`, of which only what is wanted is shown.
+fn inspect_wanted(data: &[u8]) -> Findings {
+    let mut inspector = Inspector::new();
+    while let Some(wanted) = inspector.wanted(data.len() as u64) {
+        inspector.skip_to(wanted.start);
+        inspector.push(&data[wanted.start as usize..wanted.end as usize]);
+    }
+    assert!(inspector.held() <= 1 << 20);
+    inspector.finish()
+}
+
 proptest! {
     #[test]
     fn r24_independent_of_chunking(image in image(), cuts in vec(any::<Index>(), 0..24), piece in 1_usize..70_000) {
@@ -46,6 +57,11 @@ proptest! {
         prop_assert!(inspector.held() <= 1 << 20);
         prop_assert_eq!(&inspector.finish(), &whole);
         prop_assert_eq!(&inspect_in(&image, piece), &whole);
+    }
+
+    #[test]
+    fn r24_what_is_not_wanted_changes_nothing(image in image()) {
+        prop_assert_eq!(inspect_wanted(&image), inspect(&image));
     }
 
     #[test]
@@ -96,4 +112,25 @@ fn r24_byte_by_byte() {
     for sample in samples::valid() {
         assert_eq!(inspect_in(&sample.data, 1), inspect(&sample.data), "{}", sample.name);
     }
+}
+
+#[test]
+fn r24_only_what_is_wanted() {
+    for sample in samples::valid().into_iter().chain(samples::hostile()) {
+        assert_eq!(inspect_wanted(&sample.data), inspect(&sample.data), "{}", sample.name);
+    }
+    // far apart: what lies between is not read
+    let mut inspector = Inspector::new();
+    let data = samples::streamed_vmdk();
+    let (total, mut read) = (data.len() as u64 + (1 << 40), 0);
+    while let Some(wanted) = inspector.wanted(total) {
+        inspector.skip_to(wanted.start);
+        read += wanted.end - wanted.start;
+        let start = (wanted.start as usize).min(data.len());
+        let mut bytes = data[start..data.len().min(wanted.end as usize)].to_vec();
+        bytes.resize((wanted.end - wanted.start) as usize, 0);
+        inspector.push(&bytes);
+    }
+    assert!(read < 64 << 10, "{read}");
+    assert_eq!(inspector.finish().total(), total);
 }

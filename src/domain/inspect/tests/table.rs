@@ -52,6 +52,26 @@ fn two_other_formats_are_a_mismatch() {
 }
 
 #[test]
+fn of_several_formats_all_are_checked_but_for_partition_tables() {
+    // A14: whatever the others say, and whatever is declared
+    let hidden = samples::disc(samples::bootable(samples::a14_backing_file()));
+    for declared in ["qcow2", "iso", "gpt", "raw", "vdi", "ami"] {
+        assert!(refusal(&hidden, declared, false).contains("backing file"), "{declared}");
+    }
+    // the two bytes of a partition table are no harm beside a harmless image
+    let data = samples::bootable(samples::qcow2(3));
+    let findings = inspect(&data);
+    assert!(findings.matches().any(|(format, outcome)| format == Format::Gpt && outcome.is_err()));
+    assert_eq!(findings.harm(), None);
+    assert_eq!(findings.judge("qcow2", false), Ok(None));
+    assert!(matches!(findings.judge("qcow2", true), Err(Refusal::Mismatch { .. })));
+    // nor alone, where a disk was not declared
+    let findings = inspect(&samples::bootable(PLAIN.to_vec()));
+    assert_eq!((findings.harm(), findings.judge("vdi", false)), (None, Ok(None)));
+    assert!(inspect(&samples::a14_backing_file()).harm().is_some());
+}
+
+#[test]
 fn detected_raw_fits_what_cannot_be_inspected() {
     for declared in ["ami", "ari", "aki", "ploop"] {
         assert_eq!(inspect(PLAIN).judge(declared, true), Ok(None));
