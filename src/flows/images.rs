@@ -174,7 +174,7 @@ impl Flows {
     }
 
     /// Changes a record and fills it if a source is named, in the order of images-v1.md §6.1. A record that changed
-    /// between read and write is read and judged again.
+    /// between read and write is read and judged again. So are the data where other formats put them to another use.
     pub async fn update_image(&self, call: &Call, id: &str, change: ImageChange) -> Result<Image> {
         let ImageChange { attributes, sources, purge_properties } = change;
         may_write(&call.caller)?;
@@ -192,6 +192,7 @@ impl Flows {
                 ));
             }
             let changed = self.changed(call, &found, &attributes, purge_properties)?;
+            self.judge_formats(call, &found.image, &changed).await?;
             if let Some(image) = self.store_changed(&found.image, &changed).await? {
                 return if image.status == Status::Queued {
                     self.fill(call, image, sources).await

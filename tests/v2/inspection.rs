@@ -1,11 +1,15 @@
 //! What the data are, against what they are said to be: V2-215 to V2-224, A14 to A17.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 use vitrine::config::Config;
 use vitrine::domain::inspect::samples::{self, DISK, Sample};
 
 use super::uploads::{assert_empty, file, pattern, until_bucket_is_empty};
 use crate::support::api::{ADMIN, Answer, OWNER, Service, new_id};
+use crate::support::eventually;
+use crate::support::s3::{Fault, FaultyS3};
 
 /// Lets images be declared as every format that is recognised.
 fn all_formats(settings: &mut Config) {
@@ -14,7 +18,13 @@ fn all_formats(settings: &mut Config) {
 
 /// A queued image that says it is of this format; its id.
 async fn declared(service: &Service, disk_format: &str) -> String {
-    service.create_id(OWNER, json!({ "disk_format": disk_format, "container_format": "bare" })).await
+    declared_in(service, disk_format, "bare").await
+}
+
+/// A queued image that says it is of this format, in this container; its id.
+async fn declared_in(service: &Service, disk_format: &str, container_format: &str) -> String {
+    let document = json!({ "disk_format": disk_format, "container_format": container_format });
+    service.create_id(OWNER, document).await
 }
 
 /// Uploads to a new image of this format; the image, and what came of it.
@@ -214,7 +224,7 @@ async fn content_need_not_match_where_that_is_switched_off() {
         ("iso", samples::mbr()),
         // too short to tell
         ("qcow2", qcow2[..20].to_vec()),
-        // no checks of a format that was not declared
+        // no checks of a format that was not declared, as §11.5 has it: v2 opens the image as what it says, for good
         ("vmdk", samples::a14_backing_file()),
         ("raw", samples::edited(samples::iso(20), 0, &qcow2[..104])),
     ] {
@@ -226,6 +236,10 @@ async fn content_need_not_match_where_that_is_switched_off() {
         assert_refused(&service, format, &samples::a14_backing_file()).await;
     }
     assert_refused(&service, "vmdk", &samples::a15_extra_extent()).await;
+    // A14: nor does a second format switch the checks off
+    for format in ["qcow2", "iso", "vdi"] {
+        assert_refused(&service, format, &samples::disc(samples::a14_data_file())).await;
+    }
     assert_eq!(service.bucket.keys().await.len(), 8);
     service.assert_settled().await;
 }
@@ -240,6 +254,14 @@ async fn a14_and_a15_through_v1() {
         ("qcow2", samples::a14_data_file()),
         ("vmdk", samples::a15_extent_path()),
         ("vmdk", samples::vmdk(&samples::vmdk_descriptor("monolithicFlat"))),
+        // the marks of other formats change nothing
+        ("qcow2", samples::bootable(samples::a14_backing_file())),
+        ("qcow2", samples::disc(samples::a14_data_file())),
+        ("vmdk", samples::bootable(samples::vmdk(&samples::vmdk_descriptor("monolithicFlat")))),
+        // nor does another declaration, which v1 lets anybody change
+        ("vmdk", samples::a14_backing_file()),
+        ("qcow2", samples::a15_extent_path()),
+        ("vdi", samples::disc(samples::a14_backing_file())),
     ];
     for (format, data) in &hostile {
         let formats = [("disk_format", *format), ("container_format", "bare")];
@@ -257,14 +279,117 @@ async fn a14_and_a15_through_v1() {
     until_bucket_is_empty(&service).await;
     service.assert_settled().await;
     // other content passes, and what a client of v1 says of its size stays
-    for (format, data) in [("vmdk", samples::qcow2(3)), ("qcow2", pattern(100)), ("qcow2", samples::qcow2(3))]
-    {
+    for (format, data) in [
+        ("vmdk", samples::qcow2(3)),
+        ("qcow2", pattern(100)),
+        ("qcow2", samples::qcow2(3)),
+        ("qcow2", samples::bootable(samples::qcow2(3))),
+        ("qcow2", samples::bootable(pattern(600))),
+        ("iso", samples::edited(samples::hybrid_iso(), 446, &[0x13])),
+        ("raw", samples::mbr()),
+    ] {
         let request = service.post("/v1/images").by(OWNER).meta("disk_format", format);
         let image = request.meta("container_format", "bare").data(&data).send().await.expect(201).image();
         assert_eq!((&image["status"], &image["size"]), (&json!("active"), &json!(data.len())));
         let id = image["id"].as_str().unwrap();
         assert_eq!(service.show(OWNER, id).await["virtual_size"], Value::Null);
     }
+    service.assert_settled().await;
+}
+
+/// A14, A15 and V2-222 against V1-149: what was never looked at, or as something else, is looked at when a change of
+/// formats would put it into service. Harmless images change freely.
+#[tokio::test]
+async fn a14_a15_and_v1_149_new_formats_for_data_that_are_there() {
+    let service = Service::start_with(|settings| settings.images.require_format_match = false).await;
+    let put = |id: &str, meta: &[(&str, &str)]| {
+        let request = service.put(&format!("/v1/images/{id}")).by(OWNER);
+        meta.iter().fold(request, |request, (name, value)| request.meta(name, value))
+    };
+    let as_bare = |format| [("disk_format", format), ("container_format", "bare")];
+    for (disk, container, data, format) in [
+        ("vmdk", "ovf", samples::a14_backing_file(), "qcow2"),
+        ("vmdk", "ovf", samples::a14_backing_file(), "vdi"),
+        ("qcow2", "ova", samples::disc(samples::a14_data_file()), "qcow2"),
+        ("raw", "docker", samples::a15_extent_path(), "vmdk"),
+        ("raw", "ovf", samples::a15_footer_differs(), "vmdk"),
+        ("raw", "ovf", samples::a14_vhdx_parent(), "vhdx"),
+        // what v2 takes without a check
+        ("vmdk", "bare", samples::a14_backing_file(), "qcow2"),
+    ] {
+        let document = json!({ "disk_format": disk, "container_format": container });
+        let id = service.active(OWNER, document, &data).await;
+        for status in ["active", "deactivated"] {
+            service.sql(&format!("UPDATE images SET status = '{status}' WHERE id = '{id}'")).await;
+            let before = service.snapshot(&id).await;
+            let answer = put(&id, &as_bare(format)).meta("name", "x").send().await.expect(415);
+            assert!(answer.text().contains("safety check"), "{}", answer.text());
+            assert_eq!(service.snapshot(&id).await, before);
+            // other attributes change, and so do formats that are not inspected
+            put(&id, &[("name", "y")]).send().await.expect(200);
+            put(&id, &[("disk_format", "iso"), ("container_format", "ovf")]).send().await.expect(200);
+        }
+    }
+    for (data, format) in [
+        (samples::qcow2(3), "qcow2"),
+        (samples::streamed_vmdk(), "vmdk"),
+        (samples::vhdx(DISK), "vhdx"),
+        (pattern(5000), "qcow2"),
+    ] {
+        let document = json!({ "disk_format": "raw", "container_format": "ovf" });
+        let id = service.active(OWNER, document, &data).await;
+        let image = put(&id, &as_bare(format)).send().await.expect(200).image();
+        assert_eq!((&image["disk_format"], &image["container_format"]), (&json!(format), &json!("bare")));
+        assert_eq!((&image["status"], &image["size"]), (&json!("active"), &json!(data.len())));
+    }
+    service.assert_settled().await;
+}
+
+/// V1-149: formats of data that are still coming do not become such that are inspected, as those of before were judged.
+#[tokio::test]
+async fn a14_and_v1_149_new_formats_while_data_come() {
+    let service = Service::start().await;
+    let data = samples::a14_backing_file();
+    let id = declared_in(&service, "qcow2", "ovf").await;
+    let mut upload = service.put(&file(&id)).by(OWNER).announcing(data.len()).open().await;
+    upload.write(&data[..1000]).await;
+    eventually("saving", async || (service.status(&id).await == "saving").then_some(())).await;
+    let put = || service.put(&format!("/v1/images/{id}")).by(OWNER);
+    put().meta("container_format", "bare").send().await.expect_text(409, "Image operation conflicts");
+    put().meta("container_format", "ova").send().await.expect(200);
+    upload.write(&data[1000..]).await;
+    assert_eq!(upload.answer().await.status, 204);
+    put().meta("container_format", "bare").send().await.expect(415);
+    assert_eq!(service.show(OWNER, &id).await["container_format"], "ova");
+    service.assert_settled().await;
+}
+
+/// V1-149 while the store is away: what cannot be looked at does not change, and nothing is read without need.
+#[tokio::test]
+async fn v1_149_formats_stay_while_the_store_is_away() {
+    let fault = Arc::new(Mutex::new(Fault::InternalError));
+    let faulty = FaultyS3::start({
+        let fault = Arc::clone(&fault);
+        move |call| if call.operation == "GetObject" { *fault.lock().unwrap() } else { Fault::Pass }
+    });
+    let service = Service::start_faulty(&faulty).await;
+    let document = json!({ "disk_format": "qcow2", "container_format": "ovf" });
+    let id = service.active(OWNER, document, &samples::qcow2(3)).await;
+    let put = || service.put(&format!("/v1/images/{id}")).by(OWNER);
+    for formats in
+        [("name", "x"), ("disk_format", "qcow2"), ("disk_format", "vmdk"), ("container_format", "ova")]
+    {
+        put().meta(formats.0, formats.1).send().await.expect(200);
+    }
+    assert_eq!(faulty.count("GetObject"), 0);
+    let before = service.snapshot(&id).await;
+    for state in [Fault::InternalError, Fault::Denied] {
+        *fault.lock().unwrap() = state;
+        put().meta("container_format", "bare").send().await.expect(503);
+        assert_eq!(service.snapshot(&id).await, before);
+    }
+    *fault.lock().unwrap() = Fault::Pass;
+    put().meta("container_format", "bare").send().await.expect(200);
     service.assert_settled().await;
 }
 
