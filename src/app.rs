@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use url::Url;
 
-use crate::blobs::{Budget, Stores};
+use crate::blobs::{Budget, Store, Stores};
 use crate::catalog::Catalog;
 use crate::catalog::migrate::SchemaVersion;
 use crate::config::{self, Config, IdentityMode};
@@ -48,7 +48,8 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 /// How long aborted work has to write down its end.
 const ABORT_LIMIT: Duration = Duration::from_secs(15);
 
-/// The service, built and not yet running.
+/// The service, built and not yet running. Clones are the same service.
+#[derive(Clone)]
 pub struct App {
     /// The use cases.
     pub flows: Flows,
@@ -104,6 +105,16 @@ impl App {
             task_added: Notify::new(),
         };
         Ok(Self { flows: Flows::new(parts), identity })
+    }
+
+    /// Reads at once what is otherwise looked at from time to time: the policy file, and the files of secrets. What
+    /// cannot be used leaves in force what was read before, and says so in the log (operations.md §5, §17).
+    pub fn reload(&self) {
+        info!("reading the policy file and the files of secrets again");
+        self.flows.policy.reread();
+        self.flows.catalog.reread_url();
+        self.flows.stores.iter().for_each(Store::reread_keys);
+        self.identity.reread_secrets();
     }
 
     /// The questions that `/readyz` and `vitrine check` ask.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vitrine::app::{self, App};
 use vitrine::catalog::Catalog;
@@ -220,8 +220,10 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve(config, |_| {}).await,
         Command::Worker => {
             let telemetry = telemetry::init(&config.telemetry);
+            let (stop, hangups) = (stop_on_signal()?, Hangups::heard()?);
             let app = Box::pin(App::build(config, telemetry.metrics().clone())).await?;
-            let worked = Box::pin(app.work(telemetry.exposition().clone(), stop_on_signal()?)).await;
+            hangups.reload(app.clone(), stop.clone());
+            let worked = Box::pin(app.work(telemetry.exposition().clone(), stop)).await;
             telemetry.shutdown(Duration::from_secs(5));
             worked.map(|()| ExitCode::SUCCESS)
         }
@@ -267,8 +269,9 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config, serving: impl FnOnce(&Config)) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::init(&config.telemetry);
-    let stop = stop_on_signal()?;
+    let (stop, hangups) = (stop_on_signal()?, Hangups::heard()?);
     let app = Box::pin(App::build(config.clone(), telemetry.metrics().clone())).await?;
+    hangups.reload(app.clone(), stop.clone());
     let served = Box::pin(app.serve(telemetry.exposition().clone(), stop, || serving(&config))).await;
     telemetry.shutdown(Duration::from_secs(5));
     served.map(|()| ExitCode::SUCCESS)
@@ -447,6 +450,31 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         fired.cancel();
     });
     Ok(stop)
+}
+
+/// SIGHUP, which ends no process any more once this is made.
+struct Hangups {
+    signal: Signal,
+    on_terminal: bool,
+}
+
+impl Hangups {
+    fn heard() -> io::Result<Self> {
+        Ok(Self { signal: signal(SignalKind::hangup())?, on_terminal: io::stdin().is_terminal() })
+    }
+
+    /// From now on, reloads `app` at every one of them. When it comes because the terminal has gone away that the
+    /// process was started on, nobody is left to end it: then it fires `stop`.
+    fn reload(mut self, app: App, stop: CancellationToken) {
+        tokio_util::task::TaskTracker::new().spawn(async move {
+            while self.signal.recv().await.is_some() {
+                if self.on_terminal && !io::stdin().is_terminal() {
+                    return stop.cancel();
+                }
+                app.reload();
+            }
+        });
+    }
 }
 
 #[cfg(feature = "dev")]

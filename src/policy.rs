@@ -1,7 +1,8 @@
 //! The rules in force: defaults, overrides from files, and their reload when a file changes.
 //!
 //! The policy file is looked at again at most every 250 ms, by whichever request comes next; nothing runs in
-//! the background. A new file that cannot be read leaves the rules as they were. The protection file is read once.
+//! the background, but for a look that is asked for. A new file that cannot be read leaves the rules as they were. The
+//! protection file is read once.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -132,6 +133,17 @@ impl PolicyHandle {
         Arc::clone(&self.inner.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Reads the policy file now, whether or not it looks changed.
+    pub fn reread(&self) {
+        let Some(watch) = &self.inner.watch else { return };
+        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.seen = stamp(&watch.path);
+        watch.settled = false;
+        if watch.read(true) {
+            self.inner.take_over(&watch);
+        }
+    }
+
     /// The property protections in force.
     pub fn protections(&self) -> Arc<Protections> {
         Arc::clone(&self.inner.protections)
@@ -160,6 +172,11 @@ impl Watch {
         }
         self.seen = current;
         self.settled = !changed;
+        self.read(changed)
+    }
+
+    /// Reads the file and returns whether its rules changed. One that cannot be used is logged where that is `news`.
+    fn read(&mut self, news: bool) -> bool {
         match read_texts(&self.path) {
             Ok(texts) if texts != self.texts => {
                 self.texts = texts;
@@ -167,10 +184,8 @@ impl Watch {
             }
             Ok(_) => false,
             Err(error) => {
-                if changed {
-                    error!(
-                        "policy file has changed and cannot be used, the rules stay as they were: {error}"
-                    );
+                if news {
+                    error!("policy file cannot be used, the rules stay as they were: {error}");
                 }
                 false
             }
@@ -186,9 +201,13 @@ impl Inner {
             Some(Err(TryLockError::Poisoned(poisoned))) => poisoned.into_inner(),
             Some(Err(TryLockError::WouldBlock)) | None => return,
         };
-        if !watch.look(now) {
-            return;
+        if watch.look(now) {
+            self.take_over(&watch);
         }
+    }
+
+    /// Puts the rules in force that a look has found.
+    fn take_over(&self, watch: &Watch) {
         let path = &watch.path;
         let (rules, problems) = Rules::with_overrides(&watch.texts);
         info!("policy file {} has changed and was read again", path.display());

@@ -140,6 +140,13 @@ impl Store {
         self.inner.account == source.inner.account && access_key(self) == access_key(source)
     }
 
+    /// Reads the files of its keys now; see [`SecretFiles::reread`].
+    pub fn reread_keys(&self) {
+        if let Some(keys) = &self.inner.keys {
+            keys.reread();
+        }
+    }
+
     /// The client, with the keys of the configuration's files as they are now.
     pub(super) fn client(&self) -> Client {
         let keys = self.inner.keys.as_ref().map(SecretFiles::current);

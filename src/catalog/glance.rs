@@ -15,6 +15,7 @@ use tokio_postgres::Client;
 use crate::config::{Database, Notifications, Tls};
 use crate::domain::adoption::{NamespaceRecord, Record, Row};
 
+use super::login::Login;
 use super::retry::Failure;
 use super::{Error, ErrorKind, Result, pool};
 
@@ -136,7 +137,7 @@ impl Glance {
         // the URL says by `sslmode` whether the connection is encrypted: it is another server's than ours
         let tls = Tls::Prefer;
         let database = Database { url: Some(url.clone()), max_connections: 1, tls, ..Database::default() };
-        let pool = pool::open(&database, &Notifications::default())?;
+        let pool = pool::open(&database, Login::new(&database, &Notifications::default())?)?;
         let client = pool.get().await.map_err(|error| Failure::from(error).into_error())?;
         let opened = timeout(OPEN_WAIT, Self::declare(client, schema)).await;
         opened.map_err(|elapsed| Error::caused(ErrorKind::Unavailable, elapsed))?

@@ -68,6 +68,11 @@ impl Login {
         self.look().since
     }
 
+    /// Reads the file now; see [`SecretFiles::reread`].
+    pub(super) fn reread(&self) {
+        self.0.url.reread();
+    }
+
     /// What is known after a look at the file.
     fn look(&self) -> MutexGuard<'_, State> {
         let url = self.0.url.current();

@@ -46,6 +46,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, debug_span};
 
 pub use error::{Error, ErrorKind, Result};
+use login::Login;
 use retry::{Attempt, Failure, REPEATABLE, Terms};
 use table::table;
 
@@ -59,6 +60,7 @@ type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 #[derive(Clone)]
 pub struct Catalog {
     pool: Pool,
+    login: Login,
     longest: Duration,
     metrics: Option<Metrics>,
 }
@@ -90,8 +92,10 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::new`].
     pub fn telling(config: &config::Database, events: &config::Notifications) -> Result<Self> {
+        let login = Login::new(config, events)?;
         Ok(Self {
-            pool: pool::open(config, events)?,
+            pool: pool::open(config, login.clone())?,
+            login,
             longest: pool::longest_operation(config),
             metrics: None,
         })
@@ -101,6 +105,11 @@ impl Catalog {
     #[must_use]
     pub fn observed_by(self, metrics: &Metrics) -> Self {
         Self { metrics: Some(metrics.clone()), ..self }
+    }
+
+    /// Reads the file of the database's URL now; it counts for sessions from then on.
+    pub fn reread_url(&self) {
+        self.login.reread();
     }
 
     /// One round trip; for probes.

@@ -30,9 +30,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// Makes the pool; connects to nothing yet.
-pub(super) fn open(config: &Database, events: &Notifications) -> Result<Pool> {
-    let login = Login::new(config, events)?;
+/// Makes the pool of sessions with this login; connects to nothing yet.
+pub(super) fn open(config: &Database, login: Login) -> Result<Pool> {
     let database = login.current();
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(database, login.clone(), recycling);
@@ -189,7 +188,7 @@ mod tests {
     }
 
     fn open(config: &Database) -> Result<Pool> {
-        super::open(config, &Notifications::default())
+        Login::new(config, &Notifications::default()).and_then(|login| super::open(config, login))
     }
 
     fn session(config: &Database) -> Result<tokio_postgres::Config> {

@@ -59,6 +59,20 @@ impl SecretFiles {
         self.look(Instant::now())
     }
 
+    /// Reads the files now, and what they hold counts at once: whoever asks for it has written them to their end. As
+    /// with [`SecretFiles::current`], the old secrets stay where a file cannot be read or is empty.
+    pub fn reread(&self) {
+        if self.files.iter().all(Option::is_none) {
+            return;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.read(&state.current.values) {
+            Err(problem) => warn!("{}: {problem}; what was read before stays in force", self.name),
+            Ok((values, _)) if same(&values, &state.current.values) => {}
+            Ok((values, _)) => self.adopt(&mut state, values, Instant::now()),
+        }
+    }
+
     fn look(&self, now: Instant) -> Current {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if now < state.next_look || self.files.iter().all(Option::is_none) {
@@ -79,15 +93,20 @@ impl SecretFiles {
                 let seen = state.next.take().filter(|(seen, _)| same(seen, &values)).map(|(_, since)| since);
                 let since = seen.unwrap_or(now);
                 if age >= SETTLED || now - since >= SETTLED {
-                    info!("{}: new credentials were read from their files", self.name);
-                    (state.current, state.complained) =
-                        (Current { values: values.into(), since: now }, false);
+                    self.adopt(&mut state, values, now);
                 } else {
                     state.next = Some((values, since));
                 }
             }
         }
         state.current.clone()
+    }
+
+    /// Puts other secrets in force.
+    fn adopt(&self, state: &mut State, values: Vec<SecretString>, now: Instant) {
+        info!("{}: new credentials were read from their files", self.name);
+        (state.current, state.complained) = (Current { values: values.into(), since: now }, false);
+        state.next = None;
     }
 
     /// What the files hold, and for how long at least.
@@ -213,6 +232,18 @@ mod tests {
         assert_eq!(pair.after(20), "old:old");
         pair.write("secret", "new", SETTLED * 2);
         assert_eq!(pair.after(2), "new:new");
+    }
+
+    #[test]
+    fn who_asks_for_it_need_not_wait_until_a_file_has_settled() {
+        let mut pair = Pair::new("asked");
+        pair.write("access", "new", Duration::ZERO);
+        pair.write("secret", "", Duration::ZERO);
+        pair.files.reread();
+        assert_eq!(pair.after(0), "old:old", "half a pair is none");
+        pair.write("secret", "new", Duration::ZERO);
+        pair.files.reread();
+        assert_eq!(pair.after(0), "new:new");
     }
 
     #[test]

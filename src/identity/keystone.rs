@@ -111,6 +111,11 @@ impl Keystone {
         Ok(())
     }
 
+    /// See [`super::Identity::reread_secrets`].
+    pub(super) fn reread_password(&self) {
+        self.client.reread_password();
+    }
+
     pub(super) fn cache_stats(&self) -> CacheStats {
         self.answers.stats()
     }

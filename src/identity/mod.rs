@@ -114,6 +114,14 @@ impl Identity {
         }
     }
 
+    /// Reads the file of the service account's password now; the other sources have none.
+    pub fn reread_secrets(&self) {
+        match self {
+            Self::Keystone(keystone) => keystone.reread_password(),
+            Self::Header(_) | Self::None(_) => {}
+        }
+    }
+
     /// How the token cache fares; zeros without Keystone.
     pub fn cache_stats(&self) -> CacheStats {
         match self {

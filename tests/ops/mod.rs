@@ -9,6 +9,7 @@ mod health;
 mod ledger;
 mod logs;
 mod metadefs;
+mod reload;
 mod rotation;
 mod schema;
 mod serving;

@@ -36,6 +36,8 @@ pub enum Signal {
     Stop,
     /// Lets it go on.
     Cont,
+    /// Has it read its files again.
+    Hup,
 }
 
 impl Server {
@@ -102,6 +104,7 @@ impl Server {
             Signal::Term => "-TERM",
             Signal::Stop => "-STOP",
             Signal::Cont => "-CONT",
+            Signal::Hup => "-HUP",
         };
         let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success(), "cannot signal the server");

@@ -145,6 +145,11 @@ impl Client {
         tokio::time::timeout(self.total, question).await.unwrap_or_else(|_| Err(Arc::new(Failure::Slow)))
     }
 
+    /// Reads the file of the password now; it counts from the next log-in on.
+    pub(super) fn reread_password(&self) {
+        self.account.password.reread();
+    }
+
     /// Authenticates the account and validates the token it gets; returns the roles of the account.
     pub(super) async fn check(&self) -> Result<Vec<String>, Arc<Failure>> {
         let now = Instant::now();
