@@ -138,9 +138,10 @@ impl App {
         let mut findings = Vec::new();
         findings.push(("database".to_owned(), problem(check_schema(&self.flows.catalog)).await));
         for store in self.flows.stores.iter() {
-            findings.push((format!("store {}", store.id), problem(store.check()).await));
+            findings.push((format!("store {}", store.id), store_problem(store).await));
         }
         findings.push(("identity".to_owned(), problem(self.identity.check()).await));
+        findings.push(("policy".to_owned(), policy_problem(&self.flows.policy)));
         findings
     }
 
@@ -329,6 +330,23 @@ async fn problem<E: StdError + 'static>(check: impl Future<Output = Result<(), E
         Ok(Err(error)) => Some(Chain(&error).to_string()),
         Err(_) => Some("no answer in time".to_owned()),
     }
+}
+
+/// What is wrong with a store: it does not answer, or takes no objects where it is to take some.
+async fn store_problem(store: &Store) -> Option<String> {
+    let unreachable = problem(store.check()).await;
+    if unreachable.is_some() || store.read_only() {
+        return unreachable;
+    }
+    let unwritable = problem(store.check_write()).await;
+    unwritable.map(|why| format!("an object cannot be written and removed: {why}"))
+}
+
+/// What is wrong with the policy file, in one line.
+fn policy_problem(policy: &PolicyHandle) -> Option<String> {
+    let problems: Vec<String> = policy.unparsable().iter().map(ToString::to_string).collect();
+    let text = problems.join("; ").replace(['\n', '\r'], " ");
+    (!text.is_empty()).then_some(text)
 }
 
 async fn check_schema(catalog: &Catalog) -> Result<()> {

@@ -133,6 +133,15 @@ impl PolicyHandle {
         Arc::clone(&self.inner.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The rules of the policy file that cannot be parsed, and so deny everybody.
+    pub fn unparsable(&self) -> Vec<Problem> {
+        let Some(watch) = &self.inner.watch else { return Vec::new() };
+        let watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, mut problems) = Rules::with_overrides(&watch.texts);
+        problems.retain(|problem| matches!(problem, Problem::Unparsable { .. }));
+        problems
+    }
+
     /// Reads the policy file now, whether or not it looks changed.
     pub fn reread(&self) {
         let Some(watch) = &self.inner.watch else { return };

@@ -29,7 +29,7 @@ pub struct OpenUpload {
 }
 
 impl Store {
-    /// All objects below the store's prefix, in order of key.
+    /// All objects below the store's prefix, in order of key, but for what [`Store::check_write`] may leave behind.
     pub fn objects(&self) -> Objects {
         Objects { store: self.clone(), token: Next::First }
     }
@@ -85,6 +85,7 @@ impl Objects {
             Next::End => return Ok(None),
         };
         let store = &self.store;
+        let probe = store.probe_key();
         let page = store.call(Operation::new(OPERATION), Limits::SMALL, || {
             let request = store.client().list_objects_v2().bucket(store.bucket()).prefix(store.folder());
             request.set_continuation_token(token.clone()).send()
@@ -92,7 +93,8 @@ impl Objects {
         let page = page.await?;
         let next = page.next_continuation_token.filter(|_| page.is_truncated == Some(true));
         self.token.advance(OPERATION, next)?;
-        let objects = page.contents.unwrap_or_default().into_iter().filter_map(|object| {
+        let objects = page.contents.unwrap_or_default().into_iter();
+        let objects = objects.filter(|object| object.key.as_ref() != Some(&probe)).filter_map(|object| {
             Some(Listed {
                 key: object.key?,
                 size: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),

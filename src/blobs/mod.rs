@@ -16,6 +16,7 @@ pub mod key;
 pub mod layout;
 pub mod list;
 pub mod locate;
+pub mod probe;
 pub mod read;
 mod sign;
 #[cfg(all(test, feature = "dev"))]

@@ -181,7 +181,8 @@ impl ObjectWriter {
     }
 }
 
-async fn put_object(store: Store, key: Arc<str>, data: Bytes) -> Result<String> {
+/// Sends a whole object; returns its validator.
+pub(super) async fn put_object(store: Store, key: Arc<str>, data: Bytes) -> Result<String> {
     const OPERATION: &str = "PutObject";
     let payload = Payload::of(&store, &data).await?;
     let operation = Operation::new(OPERATION).on(&key);

@@ -7,7 +7,9 @@ use vitrine::config::IdentityMode;
 use super::run;
 use crate::support::config;
 use crate::support::db::{empty_database, test_database};
-use crate::support::s3::test_bucket;
+use crate::support::file::ScratchFile;
+use crate::support::s3::{Fault, FaultyS3, test_bucket};
+use crate::support::server::Server;
 
 /// A port of loopback that nothing listens on.
 fn dead_port() -> u16 {
@@ -21,7 +23,7 @@ type Damage<'a> = &'a dyn Fn(&mut vitrine::config::Config);
 async fn everything_in_place() {
     let (database, bucket) = (test_database().await, test_bucket().await);
     let ended = run(&config(&database, &bucket), &["check"]).expect(0);
-    assert_eq!(ended.stdout, "database: ok\nstore main: ok\nidentity: ok\n");
+    assert_eq!(ended.stdout, "database: ok\nstore main: ok\nidentity: ok\npolicy: ok\n");
 }
 
 #[tokio::test]
@@ -41,15 +43,21 @@ async fn each_broken_dependency_is_named_in_one_line() {
         config.identity.keystone.username = "vitrine".to_owned();
         config.identity.keystone.password = Some("canary-password".into());
     };
-    let breaks: [(&str, Damage<'_>); 3] =
-        [("database", &break_database), ("store main", &break_store), ("identity", &break_identity)];
+    let policy = ScratchFile::new("policy.yaml", "get_images: 5\nget_image: \"role:\"\n");
+    let break_policy = |config: &mut vitrine::config::Config| config.policy.file = Some(policy.path.clone());
+    let breaks: [(&str, Damage<'_>); 4] = [
+        ("database", &break_database),
+        ("store main", &break_store),
+        ("identity", &break_identity),
+        ("policy", &break_policy),
+    ];
     for (broken, damage) in breaks {
         let mut config = good.clone();
         damage(&mut config);
         let ended = run(&config, &["check"]).expect(1);
         let lines: Vec<&str> = ended.stdout.lines().collect();
-        assert_eq!(lines.len(), 3, "one line each: {}", ended.stdout);
-        for (line, name) in lines.iter().zip(["database", "store main", "identity"]) {
+        assert_eq!(lines.len(), 4, "one line each: {}", ended.stdout);
+        for (line, name) in lines.iter().zip(["database", "store main", "identity", "policy"]) {
             let said = line.strip_prefix(&format!("{name}: ")).unwrap();
             assert_eq!(said != "ok", name == broken, "{line}");
             assert!(!said.is_empty());
@@ -71,4 +79,45 @@ async fn ops_004_a_schema_that_is_missing_or_too_new() {
     database.client().await.batch_execute(later).await.unwrap();
     let ended = run(&config(&database, &bucket), &["check"]).expect(1);
     assert!(ended.stdout.contains("the schema is newer than this release can use"), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn ops_15_a_store_that_takes_no_objects() {
+    let (database, bucket) = (test_database().await, test_bucket().await);
+    let denied =
+        FaultyS3::start(|call| if call.operation == "PutObject" { Fault::Denied } else { Fault::Pass });
+    let mut config = config(&database, &bucket);
+    config.stores.insert("main".to_owned(), bucket.store_at(&denied.endpoint));
+    let said = run(&config, &["check"]).expect(1).stdout;
+    assert!(said.contains("store main: an object cannot be written and removed: "), "{said}");
+    assert!(said.contains("PutObject") && said.contains("AccessDenied"), "{said}");
+    assert_eq!(denied.count("PutObject"), 1);
+
+    // one that is to take none is not asked, and neither does readiness ask
+    config.stores.get_mut("main").unwrap().read_only = true;
+    run(&config, &["check"]).expect(0);
+    config.stores.get_mut("main").unwrap().read_only = false;
+    let mut server = Server::start(&config).await;
+    assert!(server.terminate().await.success());
+    assert_eq!(denied.count("PutObject"), 1);
+}
+
+#[tokio::test]
+async fn ops_15_what_is_written_to_ask_does_not_stay() {
+    let (database, bucket) = (test_database().await, test_bucket().await);
+    let sticky =
+        FaultyS3::start(|call| if call.operation == "DeleteObject" { Fault::Denied } else { Fault::Pass });
+    let mut stuck = config(&database, &bucket);
+    stuck.stores.insert("main".to_owned(), bucket.store_at(&sticky.endpoint));
+    let said = run(&stuck, &["check"]).expect(1).stdout;
+    assert!(said.contains("DeleteObject") && said.contains("AccessDenied"), "{said}");
+    assert_eq!(bucket.keys().await, ["images/vitrine-check"]);
+    // left behind, it is nobody's data and nobody's orphan
+    let scrubbed = run(&stuck, &["scrub"]).expect(0).json();
+    assert_eq!(
+        (scrubbed[0]["objects"].as_u64(), scrubbed[0]["orphans"].as_array().unwrap().len()),
+        (Some(0), 0)
+    );
+    run(&config(&database, &bucket), &["check"]).expect(0);
+    assert!(bucket.keys().await.is_empty());
 }
