@@ -62,6 +62,10 @@ fn unknown_keys_name_path_origin_and_nearest() {
     let problem = from("max_connections = 3", &[]).unwrap_err();
     assert!(problem.contains("nearest known key is `database.max_connections`"), "{problem}");
 
+    // where none is near, none is named
+    let problem = from("[DEFAULT]\ndebug = true\n", &[]).unwrap_err();
+    assert_eq!(problem, "unknown key `DEFAULT` (vitrine.toml)");
+
     let problem = from("", &[("VITRINE__SERVER__BIND__PORT", "1")]).unwrap_err();
     assert!(problem.starts_with("unknown key `server.bind.port`"), "{problem}");
 }

@@ -59,7 +59,12 @@ impl Shape {
                 nearest = (score, name);
             }
         });
-        format!("unknown key `{key}` ({origin}); the nearest known key is `{}`", nearest.1)
+        let (_, nearest) = nearest;
+        let hint = match nearest.is_empty() {
+            true => String::new(),
+            false => format!("; the nearest known key is `{nearest}`"),
+        };
+        format!("unknown key `{key}` ({origin}){hint}")
     }
 
     fn each_key(&self, mut visit: impl FnMut(&[&str])) {
