@@ -41,7 +41,7 @@ use super::{body, client, link, openapi};
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 /// What paths of metadata definitions begin with, behind the version.
 const DEFINITIONS: &str = "/metadefs/";
-/// Longest request id taken over from a client, in characters.
+/// Longest request id taken over from a client, in bytes.
 const LONGEST_REQUEST_ID: usize = 64;
 
 /// What handlers work with.
@@ -305,11 +305,11 @@ fn global_request_id(headers: &HeaderMap) -> Option<&str> {
 /// The id of a request: the client's, with `req-` before it, or a new one. A client's id that is too long is refused.
 fn request_id(headers: &HeaderMap) -> (String, Option<Fault>) {
     let fresh = || format!("req-{}", Uuid::new_v4());
-    let sent =
-        headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
-    if sent.chars().count() > LONGEST_REQUEST_ID {
+    let sent = headers.get(&REQUEST_ID).map(|value| value.as_bytes().trim_ascii()).unwrap_or_default();
+    if sent.len() > LONGEST_REQUEST_ID {
         return (fresh(), Some(Fault::status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)));
     }
+    let sent = std::str::from_utf8(sent).unwrap_or_default();
     let usable = !sent.is_empty() && sent.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
     match (usable, sent.starts_with("req-")) {
         (false, _) => (fresh(), None),
@@ -329,7 +329,26 @@ impl<S: Sync> FromRequestParts<S> for LinkBase {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dialect, routed};
+    use http::{HeaderMap, HeaderValue};
+
+    use super::{Dialect, REQUEST_ID, request_id, routed};
+
+    /// OPS-019: too long is too long, whatever it is made of.
+    #[test]
+    fn ops_019_request_ids_are_measured_in_bytes() {
+        let outcome = |sent: Vec<u8>| {
+            let value = HeaderValue::from_bytes(&sent).expect("a field value");
+            let (id, refused) = request_id(&HeaderMap::from_iter([(REQUEST_ID.clone(), value)]));
+            (id.len() == "req-".len() + 36, refused.is_some())
+        };
+        for unit in ["a", "\u{e9}", "\u{20ac}"] {
+            let fitting = unit.repeat(64 / unit.len());
+            assert_eq!(outcome(fitting.clone().into_bytes()), (!fitting.is_ascii(), false), "{unit}");
+            assert_eq!(outcome(format!("{fitting}{unit}").into_bytes()), (true, true), "{unit}");
+        }
+        assert_eq!(outcome(vec![0xe9; 64]), (true, false), "no text, so a new one");
+        assert_eq!(outcome(vec![0xe9; 65]), (true, true));
+    }
 
     /// A33: what is judged is what is routed, so that a slash is either in a name or between names, never both.
     #[test]
