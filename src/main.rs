@@ -99,8 +99,8 @@ struct Restore {
 
 #[derive(Args)]
 struct Purge {
-    /// Age since the delete, such as 30d or 12h
-    #[arg(long, value_name = "AGE", value_parser = duration::parse)]
+    /// Age since the delete, with its unit (s, m, h or d), such as 30d or 12h
+    #[arg(long, value_name = "AGE", value_parser = duration::parse_age)]
     older_than: Option<Duration>,
 }
 

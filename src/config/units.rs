@@ -97,6 +97,20 @@ pub mod duration {
         number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
     }
 
+    /// As [`parse`], for ages on the command line: a number alone is refused, as others count days by it; 0 is 0.
+    pub fn parse_age(text: &str) -> Result<Duration, String> {
+        match text.trim() {
+            number
+                if number.bytes().all(|byte| byte.is_ascii_digit()) && number.bytes().any(|b| b != b'0') =>
+            {
+                Err(format!(
+                    "`{number}` has no unit; write s, m, h or d behind the number, such as {number}d"
+                ))
+            }
+            text => parse(text),
+        }
+    }
+
     /// For `#[serde(with)]`.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
         parse(&d.deserialize_any(super::Text)?).map_err(de::Error::custom)

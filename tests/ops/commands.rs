@@ -46,7 +46,7 @@ fn every_subcommand_has_help() {
 #[test]
 fn mistakes_in_usage_end_with_2() {
     let config = Config::default();
-    let mistakes: [&[&str]; 14] = [
+    let mistakes: [&[&str]; 15] = [
         &[],
         &["nonsense"],
         &["--nonsense"],
@@ -58,10 +58,14 @@ fn mistakes_in_usage_end_with_2() {
         &["config"],
         &["purge", "--older-than", "soon"],
         &["purge", "--older-than", "-1d"],
+        // days to some, seconds to others, and not to be undone
+        &["purge", "--older-than", "30"],
         &["adopt"],
         &["adopt", "--from", "postgres://h/d", "--store", "fast"],
         &["adopt", "--from", "postgres://h/d", "--verify", "some"],
     ];
+    let ended = run(&config, &["purge", "--older-than", "30"]).expect(2);
+    assert!(ended.stderr.contains("`30` has no unit; write s, m, h or d"), "{}", ended.stderr);
     for arguments in mistakes {
         let ended = run(&config, arguments).expect(2);
         assert!(
