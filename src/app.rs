@@ -1,12 +1,14 @@
 //! Builds everything from the configuration in dependency order; starts it, drains it, and checks it.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
+use futures_util::future::join_all;
 use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -54,6 +56,33 @@ pub struct App {
     /// The use cases.
     pub flows: Flows,
     identity: Arc<Identity>,
+}
+
+/// What [`App::check`] says of a dependency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// Nothing is wrong.
+    Fine,
+    /// The service works, and the operator should know.
+    Warning(String),
+    /// The service does not work, or not as configured.
+    Failure(String),
+}
+
+impl From<Option<String>> for CheckOutcome {
+    fn from(problem: Option<String>) -> Self {
+        problem.map_or(Self::Fine, Self::Failure)
+    }
+}
+
+impl fmt::Display for CheckOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fine => f.write_str("ok"),
+            Self::Warning(text) => write!(f, "warning: {text}"),
+            Self::Failure(text) => f.write_str(text),
+        }
+    }
 }
 
 impl App {
@@ -134,15 +163,15 @@ impl App {
     }
 
     /// Every dependency with what is wrong about it, if anything; for `vitrine check`.
-    pub async fn check(&self) -> Vec<(String, Option<String>)> {
-        let mut findings = Vec::new();
-        findings.push(("database".to_owned(), problem(check_schema(&self.flows.catalog)).await));
+    pub async fn check(&self) -> Vec<(String, CheckOutcome)> {
+        let mut outcomes = Vec::new();
+        outcomes.push(("database".to_owned(), problem(check_schema(&self.flows.catalog)).await.into()));
         for store in self.flows.stores.iter() {
-            findings.push((format!("store {}", store.id), store_problem(store).await));
+            outcomes.push((format!("store {}", store.id), store_outcome(store).await));
         }
-        findings.push(("identity".to_owned(), problem(self.identity.check()).await));
-        findings.push(("policy".to_owned(), policy_problem(&self.flows.policy)));
-        findings
+        outcomes.push(("identity".to_owned(), problem(self.identity.check()).await.into()));
+        outcomes.push(("policy".to_owned(), policy_problem(&self.flows.policy).into()));
+        outcomes
     }
 
     /// Waits, within a bound, until the dependencies that requests need are there; creates buckets where asked to.
@@ -198,6 +227,8 @@ impl App {
         let api = ops.tracker.spawn(api);
         info!(address = %config.server.bind, "serving the Images API");
         serving();
+        let exposed = warn_of_exposed(self.flows.stores.clone());
+        ops.tracker.spawn(stop.clone().run_until_cancelled_owned(exposed));
 
         stop.cancelled().await;
         info!("draining");
@@ -332,14 +363,27 @@ async fn problem<E: StdError + 'static>(check: impl Future<Output = Result<(), E
     }
 }
 
-/// What is wrong with a store: it does not answer, or takes no objects where it is to take some.
-async fn store_problem(store: &Store) -> Option<String> {
-    let unreachable = problem(store.check()).await;
-    if unreachable.is_some() || store.read_only() {
-        return unreachable;
+/// What is wrong with a store: it does not answer, takes no objects where it is to take some, or is open to anybody.
+async fn store_outcome(store: &Store) -> CheckOutcome {
+    if let Some(why) = problem(store.check()).await {
+        return CheckOutcome::Failure(why);
     }
-    let unwritable = problem(store.check_write()).await;
-    unwritable.map(|why| format!("an object cannot be written and removed: {why}"))
+    let unwritable = if store.read_only() { None } else { problem(store.check_write()).await };
+    if let Some(why) = unwritable {
+        return CheckOutcome::Failure(format!("an object cannot be written and removed: {why}"));
+    }
+    let exposure = store.exposure().await;
+    exposure.map_or(CheckOutcome::Fine, |exposure| CheckOutcome::Warning(exposure.as_str().to_owned()))
+}
+
+/// Tells of buckets that anybody can look into (hardening A60).
+async fn warn_of_exposed(stores: Stores) {
+    let warnings = stores.iter().map(|store| async {
+        if let Some(exposure) = store.exposure().await {
+            warn!(store = %store.id, "{}", exposure.as_str());
+        }
+    });
+    join_all(warnings).await;
 }
 
 /// What is wrong with the policy file, in one line.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use vitrine::app::{self, App};
+use vitrine::app::{self, App, CheckOutcome};
 use vitrine::catalog::Catalog;
 use vitrine::catalog::metadefs::MergeMode;
 use vitrine::config::units::duration;
@@ -333,9 +333,9 @@ fn tell_loaded(file: &Path, outcome: &FileOutcome) {
 
 async fn check(config: Config) -> anyhow::Result<ExitCode> {
     let mut failed = false;
-    for (dependency, problem) in tool(config, async |app| anyhow::Ok(app.check().await)).await? {
-        failed |= problem.is_some();
-        say(format_args!("{dependency}: {}", problem.as_deref().unwrap_or("ok")))?;
+    for (dependency, outcome) in tool(config, async |app| anyhow::Ok(app.check().await)).await? {
+        failed |= matches!(outcome, CheckOutcome::Failure(_));
+        say(format_args!("{dependency}: {outcome}"))?;
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -192,6 +192,10 @@ impl Store {
         &self.inner.account.region
     }
 
+    pub(super) fn path_style(&self) -> bool {
+        self.inner.path_style
+    }
+
     pub(super) fn sign_payload(&self) -> bool {
         self.inner.sign_payload
     }
@@ -297,7 +301,7 @@ impl Stores {
 }
 
 /// What all clients have in common.
-fn base(checksum: Checksum) -> Builder {
+pub(super) fn base(checksum: Checksum) -> Builder {
     let (request, response) = match checksum {
         Checksum::WhenRequired => {
             (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired)

@@ -1,15 +1,18 @@
 //! `vitrine check`: the gate before a start.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use vitrine::config::IdentityMode;
+use vitrine::config::{IdentityMode, Store};
+use vitrine::dev::s3::{self, S3Server};
+use vitrine::dev::scratch_dir;
 
 use super::run;
-use crate::support::config;
+use crate::support::api::{OWNER, Request};
 use crate::support::db::{empty_database, test_database};
 use crate::support::file::ScratchFile;
 use crate::support::s3::{Fault, FaultyS3, test_bucket};
-use crate::support::server::Server;
+use crate::support::server::{Server, Signal};
+use crate::support::{config, eventually};
 
 /// A port of loopback that nothing listens on.
 fn dead_port() -> u16 {
@@ -120,4 +123,43 @@ async fn ops_15_what_is_written_to_ask_does_not_stay() {
     );
     run(&config(&database, &bucket), &["check"]).expect(0);
     assert!(bucket.keys().await.is_empty());
+}
+
+/// The operators' words for what anybody can do.
+const LIST: &str = "anybody can list what the bucket holds";
+const READ: &str = "anybody can read objects of the bucket";
+
+#[tokio::test]
+async fn a60_a_bucket_that_is_open_to_anybody_is_warned_of() {
+    let open: [(&'static [&'static str], Option<&str>); 3] =
+        [(&["ListObjectsV2"], Some(LIST)), (&["GetObject", "HeadObject"], Some(READ)), (&[], None)];
+    for (operations, expected) in open {
+        let (database, bucket) = (test_database().await, test_bucket().await);
+        let root = scratch_dir("s3").unwrap();
+        let service = s3::open_service(&root, "test-access", "test-secret", operations).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let store = S3Server::start_service(any, service).unwrap();
+        let mut config = config(&database, &bucket);
+        let section = Store { create_bucket: true, ..bucket.store_at(&store.endpoint()) };
+        config.stores.insert("main".to_owned(), section);
+        let mut server = Server::start(&config).await;
+        let create = Request::to(server.api, "POST", "/v1/images").by(OWNER).formats().data("data");
+        create.send().await.expect(201);
+        let said = run(&config, &["check"]).expect(0).stdout;
+        let line = said.lines().find(|line| line.starts_with("store main: ")).unwrap();
+        match expected {
+            Some(text) => assert!(line.starts_with(&format!("store main: warning: {text}")), "{line}"),
+            None => assert_eq!(line, "store main: ok"),
+        }
+        // the next start finds an object in the bucket
+        server.signal(Signal::Term);
+        server.restart().await;
+        if let Some(text) = expected {
+            eventually("the warning", async || server.log().contains(text).then_some(())).await;
+        }
+        assert!(server.terminate().await.success());
+        assert_eq!([LIST, READ].into_iter().find(|text| server.log().contains(text)), expected);
+        drop(store);
+        let _ = std::fs::remove_dir_all(&root);
+    }
 }

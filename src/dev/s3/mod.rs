@@ -20,8 +20,10 @@ use hyper::body::{Body, Incoming};
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3Result, s3_error};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -125,10 +127,45 @@ impl Drop for S3Server {
 /// # Errors
 /// When `root` cannot be used.
 pub fn service(root: &Path, access_key: &str, secret_key: &str) -> anyhow::Result<S3Service> {
+    Ok(builder(root, access_key, secret_key)?.build())
+}
+
+/// As [`service`], with these operations open to who signs nothing; for tests of what is said about such buckets.
+///
+/// # Errors
+/// As [`service`].
+pub fn open_service(
+    root: &Path,
+    access_key: &str,
+    secret_key: &str,
+    operations: &'static [&'static str],
+) -> anyhow::Result<S3Service> {
+    let mut builder = builder(root, access_key, secret_key)?;
+    builder.set_access(OpenTo { operations });
+    Ok(builder.build())
+}
+
+struct OpenTo {
+    operations: &'static [&'static str],
+}
+
+#[async_trait::async_trait]
+impl S3Access for OpenTo {
+    async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
+        match request.credentials() {
+            None if !self.operations.contains(&request.s3_op().name()) => {
+                Err(s3_error!(AccessDenied, "Signature is required"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn builder(root: &Path, access_key: &str, secret_key: &str) -> anyhow::Result<S3ServiceBuilder> {
     let files = Files::open(root).with_context(|| format!("cannot keep objects in {}", root.display()))?;
     let mut builder = S3ServiceBuilder::new(Api::new(files));
     builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
-    Ok(builder.build())
+    Ok(builder)
 }
 
 async fn serve<S, B>(listener: TcpListener, service: S, stop: CancellationToken)
