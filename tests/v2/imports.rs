@@ -537,18 +537,3 @@ async fn a14_data_are_judged_by_the_formats_of_the_end() {
         service.assert_settled().await;
     }
 }
-
-/// §14.3: with stores of equal weight the answer is in the order in which they were to get the data, wherever those
-/// were staged.
-#[tokio::test]
-async fn v2_272_stores_of_equal_weight_are_listed_in_order() {
-    let earlier = test_bucket().await;
-    let service = Service::start_with(|settings| {
-        settings.stores.insert("earlier".to_owned(), earlier.store());
-        open(settings);
-    })
-    .await;
-    let id = service.staged(json!({}), DATA).await;
-    service.import(OWNER, &id, &with(direct(), &json!({ "all_stores": true }))).await.expect(202);
-    assert_active(&service.ended(&id).await.0, DATA, Some("earlier,main"), "");
-}
