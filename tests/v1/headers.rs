@@ -256,12 +256,11 @@ async fn v1_050_percent_sequences_are_decoded_for_glanceclient_only() {
         (text(&image["name"]), text(&image["properties"]["p"]))
     };
     let pair = |name: &str, property: &str| (name.to_owned(), property.to_owned());
-    for agent in [None, Some("curl/8.5.0"), Some("not python-glanceclient")] {
+    for agent in [None, Some("curl/8.5.0"), Some("not python-glanceclient"), Some("keystoneauth1/5")] {
         assert_eq!(stored(&service, agent, "a%20b").await, pair("a%20b", "c%2Fd"), "{agent:?}");
     }
     let client = Some("python-glanceclient");
     assert_eq!(stored(&service, client, "a%20b").await, pair("a b", "c/d"));
-    assert_eq!(stored(&service, Some("x keystoneauth1/5.6.0"), "a%20b").await, pair("a b", "c/d"));
     assert_eq!(stored(&service, client, "%C3%A9").await, pair("é", "c/d"));
     // addresses, whose colon it encodes too, like any other value
     for name in ["x-glance-api-copy-from", "x-image-meta-location"] {

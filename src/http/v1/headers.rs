@@ -88,7 +88,7 @@ fn folded(headers: &HeaderMap) -> BTreeMap<String, Sent<'_>> {
 // newer clients encode header values, and only they do (images-v1.md §13)
 fn sent_by_glanceclient(headers: &HeaderMap) -> bool {
     let agent = headers.get(http::header::USER_AGENT).and_then(|v| v.to_str().ok());
-    agent.is_some_and(|a| a.starts_with("python-glanceclient") || a.contains("keystoneauth"))
+    agent.is_some_and(|a| a.starts_with("python-glanceclient"))
 }
 
 /// Text without its percent-encoding, or as it is where that is not what it has.
