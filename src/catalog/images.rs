@@ -114,8 +114,7 @@ impl Catalog {
         let delete = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
-            let locked = super::row(&transaction, sql!(select "image" "lock_whole_image"), &[&id.0]).await?;
-            let locked = locked.as_ref().map(row::image).transpose()?;
+            let locked = lock(&transaction, id).await?;
             let Some(image) = locked.filter(|image| !image.is_deleted() && accept(image)) else {
                 return Ok(Deleted::Stale);
             };
@@ -265,6 +264,12 @@ pub(super) async fn insert(transaction: &Transaction<'_>, image: &Image, count_l
         return Err(ErrorKind::Duplicate.into());
     }
     Ok(row::image(&inserted)?)
+}
+
+/// An image as it is, locked against all changes.
+pub(super) async fn lock(transaction: &Transaction<'_>, id: ImageId) -> Attempt<Option<Image>> {
+    let locked = super::row(transaction, sql!(select "image" "lock_whole_image"), &[&id.0]).await?;
+    Ok(locked.as_ref().map(row::image).transpose()?)
 }
 
 /// [`Catalog::give_image`] as part of a transaction.

@@ -17,7 +17,7 @@ use crate::domain::quota::{self, Resource};
 use crate::domain::task::Task;
 
 use super::blobs::Blob;
-use super::images::{insert, lock_owner};
+use super::images::{insert, lock, lock_owner};
 use super::location_tasks::holds;
 use super::retry::{Attempt, PATIENT, REPEATABLE};
 use super::row::{self, sql};
@@ -205,8 +205,7 @@ impl Catalog {
             if let Some(owner) = owner.filter(|_| limits.are_set()) {
                 lock_owner(&transaction, owner).await?;
             }
-            let image = super::row(&transaction, sql!(select "image" "lock_whole_image"), &[&id.0]).await?;
-            let Some(image) = image.as_ref().map(row::image).transpose()? else { return Ok(None) };
+            let Some(image) = lock(&transaction, id).await? else { return Ok(None) };
             super::execute(&transaction, sql!("discard_attempt"), &[&task.id]).await?;
             if image.is_deleted() || !holds(&transaction, task).await? {
                 return Ok(None);
@@ -279,9 +278,7 @@ impl Catalog {
         let place = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
-            if !lock_importing(&transaction, id).await? {
-                return Ok(Placed::Lost);
-            }
+            let Some(image) = lock_importing(&transaction, id).await? else { return Ok(Placed::Lost) };
             let here = super::rows(&transaction, sql!("placed_in_store"), &[&id.0, &copy.store]).await?;
             let twice = match here.first().map(|row| row.try_get::<_, Uuid>("id")).transpose()? {
                 Some(placed) => placed != copy.blob,
@@ -294,7 +291,7 @@ impl Catalog {
                 }
             };
             super::execute(&transaction, sql!("import_to_store_done"), &[&id.0, &copy.store]).await?;
-            if !activate_image(&transaction, id, activate).await? {
+            if !activate_image(&transaction, &image, activate).await? {
                 return Ok(Placed::Outdated);
             }
             let garbage = if twice {
@@ -336,10 +333,8 @@ impl Catalog {
         let finish = || async {
             let mut connection = self.connection().await?;
             let transaction = connection.transaction().await?;
-            if !lock_importing(&transaction, id).await? {
-                return Ok(Finish::Lost);
-            }
-            if !activate_image(&transaction, id, activate).await? {
+            let Some(image) = lock_importing(&transaction, id).await? else { return Ok(Finish::Lost) };
+            if !activate_image(&transaction, &image, activate).await? {
                 return Ok(Finish::Outdated);
             }
             super::execute(&transaction, sql!("end_import"), &[&id.0]).await?;
@@ -410,18 +405,18 @@ async fn judge_import(
     judge_limit(transaction, owner, Resource::SizeTotal, limits.size, held).await
 }
 
-/// Locks the image. Whether an import may still work on it.
-async fn lock_importing(transaction: &Transaction<'_>, id: ImageId) -> Attempt<bool> {
-    let locked = super::row(transaction, sql!("lock_image"), &[&id.0]).await?;
-    let status = locked.as_ref().map(row::status).transpose()?;
-    Ok(matches!(status, Some(Status::Importing | Status::Active | Status::Deactivated)))
+/// Locks the image, if an import may still work on it.
+async fn lock_importing(transaction: &Transaction<'_>, id: ImageId) -> Attempt<Option<Image>> {
+    let open =
+        |image: &Image| matches!(image.status, Status::Importing | Status::Active | Status::Deactivated);
+    Ok(lock(transaction, id).await?.filter(open))
 }
 
-/// Makes an image that is `importing` and locked `active`. False: it has other formats than those that the data were
-/// judged by.
+/// Makes an image, locked as it is here, `active` if it is `importing`. False: it has other formats than those that the
+/// data were judged by.
 async fn activate_image(
     transaction: &Transaction<'_>,
-    id: ImageId,
+    image: &Image,
     activate: Option<&DataAttributes>,
 ) -> Attempt<bool> {
     let Some(data) = activate else { return Ok(true) };
@@ -429,8 +424,6 @@ async fn activate_image(
     let virtual_size = data.virtual_size.map(bytes).transpose()?;
     let (algorithm, hash) = (&data.os_hash_algo, &data.os_hash_value);
     let inherited = data.inherited.as_ref();
-    let image = super::row(transaction, sql!(select "image" "lock_whole_image"), &[&id.0]).await?;
-    let image = row::image(&image.ok_or(ErrorKind::Internal)?)?;
     if image.status != Status::Importing {
         // it was made active before
         return Ok(true);
@@ -443,7 +436,7 @@ async fn activate_image(
     let container_format = inherited.and_then(|inherited| inherited.container_format.as_deref());
     let properties = Json(inherited.map(|inherited| inherited.properties.clone()).unwrap_or_default());
     let values: super::Values<'_> = &[
-        &id.0,
+        &image.id.0,
         &size,
         &data.checksum,
         algorithm,

@@ -9,12 +9,12 @@ use std::time::Duration;
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::Json;
 
-use crate::domain::image::{ImageId, Properties, Status};
+use crate::domain::image::{Image, ImageId, Properties, Status};
 use crate::domain::quota::Resource;
 
-use super::images::CANCELLED_TTL_SECS;
+use super::images::{CANCELLED_TTL_SECS, lock};
 use super::retry::{Attempt, REPEATABLE};
-use super::row::{self, sql};
+use super::row::sql;
 use super::tasks::NewTask;
 use super::usage::judge_limit;
 use super::{Catalog, ErrorKind, Result, commit, seconds};
@@ -113,7 +113,7 @@ async fn start(transaction: &Transaction<'_>, import: &NewImport) -> Attempt<Imp
             _ => Err(refusal),
         };
     }
-    let locked = super::row(transaction, sql!("lock_image"), &[&image]).await?;
+    let locked = lock(transaction, import.image).await?;
     // an earlier attempt of this start, whose outcome got lost, must not be held against itself
     if super::row(transaction, sql!("has_task"), &[&import.task.id]).await?.is_some() {
         return Ok(ImportStarted::Enqueued);
@@ -130,17 +130,12 @@ async fn start(transaction: &Transaction<'_>, import: &NewImport) -> Attempt<Imp
     let values: super::Values<'_> =
         &[&image, &import.from.as_str(), &import.stores, &preempted, &Json(&import.inject)];
     if super::execute(transaction, sql!("start_import"), values).await? == 0 {
-        let missing = missing_format(transaction, import).await?;
-        let status = locked.as_ref().map(row::status).transpose()?;
-        return Ok(missing.map_or(ImportStarted::NotInState(status), ImportStarted::NoFormat));
+        let fitting = locked.as_ref().filter(|image| image.status == import.from);
+        let status = locked.as_ref().map(|image| image.status);
+        return Ok(fitting
+            .and_then(Image::missing_format)
+            .map_or(ImportStarted::NotInState(status), ImportStarted::NoFormat));
     }
     super::tasks::insert(transaction, &import.task).await?;
     Ok(ImportStarted::Enqueued)
-}
-
-/// The format that keeps an import from its start, where it is not the state of the image.
-async fn missing_format(transaction: &Transaction<'_>, import: &NewImport) -> Attempt<Option<&'static str>> {
-    let image = super::row(transaction, sql!(select "image" "lock_whole_image"), &[&import.image.0]).await?;
-    let image = image.as_ref().map(row::image).transpose()?;
-    Ok(image.filter(|image| image.status == import.from).and_then(|image| image.missing_format()))
 }

@@ -254,8 +254,18 @@ impl Flows {
             (Some(inspection), Some(findings)) => inspection.judge(findings)?,
             _ => None,
         };
-        let data = attributes(source, virtual_size, self.config.limits.image_property_quota)?;
-        Ok(DataAttributes { judged_by, ..data })
+        let (size, digests) = (source.blob.size.unwrap_or_default(), &source.digests);
+        let (algorithm, value) = os_hash(digests)?;
+        Ok(DataAttributes {
+            size: u64::try_from(size).map_err(Error::internal)?,
+            virtual_size,
+            checksum: digests.get("md5").and_then(Value::as_str).map(str::to_owned),
+            os_hash_algo: algorithm.to_owned(),
+            os_hash_value: value.to_owned(),
+            inherited: source.inherited.clone(),
+            property_quota: self.config.limits.image_property_quota,
+            judged_by,
+        })
     }
 
     /// Ends an import for good, and leaves the image as one finds it where nothing was imported. False: fenced out.
@@ -287,22 +297,13 @@ impl Flows {
     }
 }
 
-/// What the ledger knows of data.
-fn attributes(source: &Held, virtual_size: Option<u64>, property_quota: i64) -> Result<DataAttributes> {
-    let digests = source.digests.as_object().into_iter().flatten();
-    let hash = digests.filter(|(name, _)| *name != "md5").find_map(|(name, hex)| Some((name, hex.as_str()?)));
-    let (algorithm, value) = hash.ok_or_else(|| Error::internal("an object has no digest"))?;
-    let size = source.blob.size.unwrap_or_default();
-    Ok(DataAttributes {
-        size: u64::try_from(size).map_err(Error::internal)?,
-        virtual_size,
-        checksum: source.digests.get("md5").and_then(Value::as_str).map(str::to_owned),
-        os_hash_algo: algorithm.clone(),
-        os_hash_value: value.to_owned(),
-        inherited: source.inherited.clone(),
-        property_quota,
-        judged_by: (None, None),
-    })
+/// Algorithm and value of the digest that becomes `os_hash_value`.
+fn os_hash(digests: &Value) -> Result<(&str, &str)> {
+    let digests = digests.as_object().into_iter().flatten();
+    let hash = digests
+        .filter(|(name, _)| *name != "md5")
+        .find_map(|(name, hex)| Some((name.as_str(), hex.as_str()?)));
+    hash.ok_or_else(|| Error::internal("an object has no digest"))
 }
 
 pub(super) fn gone() -> Error {
